@@ -1,0 +1,450 @@
+"""The types of ``manifest.json``: the contract between workstation and device.
+
+Every type refuses unknown and missing fields. :func:`decode_manifest` also
+checks what types alone cannot say (labels fit the outputs, thresholds are in
+order, and so on), so that a :class:`Manifest` in hand is a consistent one.
+"""
+
+import enum
+import math
+import re
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+
+from linegate_bundle.errors import BundleError
+
+SCHEMA_VERSION = 1
+"""Version of the manifest that this package writes and reads."""
+
+LOGITS = "logits"
+"""Signature name of the output that holds one value a label before the activation."""
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+VERSION_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+$"
+
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+PixelCount = Annotated[int, msgspec.Meta(ge=1, le=8192)]
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all types that are written to a file: no field may lack, none be unknown."""
+
+
+class Role(enum.StrEnum):
+    """What a label means for the line."""
+
+    GOOD = "good"
+    DEFECT = "defect"
+
+
+class Colour(enum.StrEnum):
+    """Channels of the model's input, in order."""
+
+    RGB = "rgb"
+    GRAY = "gray"
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return 1 if self is Colour.GRAY else 3
+
+
+class Resize(enum.StrEnum):
+    """How an image is brought to the model's size.
+
+    ``linear_exact`` is OpenCV's bit-exact bilinear method. ``area_linear_exact``
+    first averages whole blocks of pixels when the image is at least twice as
+    large as the input (no aliasing), then does the rest with ``linear_exact``.
+    """
+
+    LINEAR_EXACT = "linear_exact"
+    AREA_LINEAR_EXACT = "area_linear_exact"
+
+
+class Fit(enum.StrEnum):
+    """What happens when the image and the input differ in shape."""
+
+    STRETCH = "stretch"
+    LETTERBOX = "letterbox"
+
+
+class Activation(enum.StrEnum):
+    """How logits become probabilities.
+
+    ``sigmoid``: one logit, two labels; it gives the probability of the second
+    label. ``softmax``: one logit a label.
+    """
+
+    SIGMOID = "sigmoid"
+    SOFTMAX = "softmax"
+
+
+class ModelFormat(enum.StrEnum):
+    """File format of a model."""
+
+    TFLITE = "tflite"
+    ONNX = "onnx"
+
+
+class Precision(enum.StrEnum):
+    """Arithmetic of a model."""
+
+    INT8 = "int8"
+    FLOAT32 = "float32"
+
+
+class DType(enum.StrEnum):
+    """Element type of a model's input or output."""
+
+    INT8 = "int8"
+    FLOAT32 = "float32"
+
+
+class VoteMethod(enum.StrEnum):
+    """How the frames of one part become one verdict."""
+
+    MEAN_LOG_ODDS = "mean_log_odds"
+
+
+class Verdict(enum.StrEnum):
+    """What happens to a part."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    UNSURE = "unsure"
+
+
+class Label(Schema):
+    """A class of the model and its meaning for the line."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    role: Role
+
+
+class Region(Schema):
+    """A rectangle in fractions of the frame's width and height; the origin is top left."""
+
+    x: Fraction
+    y: Fraction
+    width: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
+    height: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
+
+
+class PreprocessSpec(Schema):
+    """How a BGR uint8 frame becomes the model's input; sizes in pixels."""
+
+    colour: Colour
+    region: Region | None
+    width: PixelCount
+    height: PixelCount
+    resize: Resize
+    fit: Fit
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape ``(height, width, channels)`` of the preprocessed image."""
+        return (self.height, self.width, self.colour.channels)
+
+
+class Quantization(Schema):
+    """Affine quantization of one tensor: ``real = scale * (stored - zero_point)``."""
+
+    scale: Annotated[float, msgspec.Meta(gt=0.0)]
+    zero_point: Annotated[int, msgspec.Meta(ge=-128, le=127)]
+
+
+class TensorSpec(Schema):
+    """An input or output of a model; the first dimension is a batch of one."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    quantization: Quantization | None
+
+
+class Engine(Schema):
+    """What ran a model: engine, its version, and the kernels it used."""
+
+    name: str
+    version: str
+    kernel: str
+
+
+class ModelEntry(Schema):
+    """One model file of the bundle."""
+
+    file: str
+    format: ModelFormat
+    precision: Precision
+    engine: Engine
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+
+    def output(self, name: str) -> TensorSpec:
+        """Return the output called ``name``; raise :class:`BundleError` if there is none."""
+        for tensor in self.outputs:
+            if tensor.name == name:
+                return tensor
+        present = [tensor.name for tensor in self.outputs]
+        raise BundleError(f"{self.file}: expected an output {name!r}, the manifest lists {present}")
+
+
+class VotePolicy(Schema):
+    """How many frames of a part are combined, and how."""
+
+    method: VoteMethod
+    frames: Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
+
+class DecisionPolicy(Schema):
+    """Thresholds on the probability that a part is defective.
+
+    At or below ``accept_at_most`` a part is accepted, at or above
+    ``reject_at_least`` it is rejected, between them it is unsure.
+    """
+
+    accept_at_most: Fraction
+    reject_at_least: Fraction
+    vote: VotePolicy
+
+
+class Interval(Schema):
+    """A two-sided 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+class ArtifactAccuracy(Schema):
+    """What one artifact reached on the test part, image by image.
+
+    ``escapes`` are defects with the verdict accept, ``false_rejects`` good
+    images with the verdict reject, both by the bundle's policy.
+    """
+
+    artifact: str
+    accuracy: Fraction
+    accuracy_95: Interval
+    auc: Fraction
+    escapes: int
+    false_rejects: int
+    unsure: int
+    agreement_with_float: Fraction
+
+
+class AccuracyReport(Schema):
+    """Accuracy of the float model and of every artifact on the same test images."""
+
+    images: int
+    defects: int
+    float32: ArtifactAccuracy
+    artifacts: tuple[ArtifactAccuracy, ...]
+    engine_agreement: Fraction
+
+
+class GoldenOutput(Schema):
+    """The logits that one model gave for a golden frame, and how close others must come.
+
+    ``tolerance`` is the largest allowed difference of any logit.
+    """
+
+    file: str
+    engine: Engine
+    logits: tuple[float, ...]
+    tolerance: Annotated[float, msgspec.Meta(ge=0.0)]
+
+
+class GoldenFrame(Schema):
+    """A picture inside the bundle with the outputs that it must give."""
+
+    file: str
+    label: str
+    outputs: tuple[GoldenOutput, ...]
+
+
+class Provenance(Schema):
+    """Where the model comes from: enough to repeat the run."""
+
+    network: str
+    weights: str
+    seed: int
+    data_sha256: Sha256
+    split_sha256: Sha256
+    images: dict[str, int]
+    versions: dict[str, str]
+
+
+class Member(Schema):
+    """Size in bytes and SHA-256 of one member of the bundle."""
+
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    sha256: Sha256
+
+
+class Manifest(Schema):
+    """Everything that a device must know about a bundle."""
+
+    schema_version: int
+    name: Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
+    version: Annotated[str, msgspec.Meta(pattern=VERSION_PATTERN)]
+    created: str
+    minimum_runtime: Annotated[str, msgspec.Meta(pattern=VERSION_PATTERN)]
+    labels: tuple[Label, ...]
+    preprocess: PreprocessSpec
+    activation: Activation
+    models: tuple[ModelEntry, ...]
+    policy: DecisionPolicy
+    accuracy: AccuracyReport
+    golden: tuple[GoldenFrame, ...]
+    provenance: Provenance
+    members: dict[str, Member]
+
+    def model(self, format_: ModelFormat, precision: Precision = Precision.INT8) -> ModelEntry:
+        """Return the model of that format and precision; raise :class:`BundleError` if absent."""
+        for entry in self.models:
+            if entry.format is format_ and entry.precision is precision:
+                return entry
+        present = ", ".join(entry.file for entry in self.models)
+        raise BundleError(
+            f"the bundle {self.name} {self.version} holds no {precision} {format_} model; "
+            f"it holds {present}"
+        )
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int
+
+
+def decode_manifest(content: bytes, runtime_version: str) -> Manifest:
+    """Read and check a manifest.
+
+    Args:
+        content: UTF-8 JSON.
+        runtime_version: version of the runtime that wants to use it, ``X.Y.Z``.
+
+    Raises:
+        BundleError: not JSON, another schema version, a field missing, unknown or
+            of the wrong type, or fields that contradict each other.
+    """
+    try:
+        version = msgspec.json.decode(content, type=_Versioned).schema_version
+        if version != SCHEMA_VERSION:
+            raise BundleError(
+                f"manifest.json: expected schema version {SCHEMA_VERSION}, got {version}; "
+                "use a bundle and a linegate-runtime of the same release"
+            )
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"manifest.json: {error}; export the bundle again with the same release of linegate"
+        ) from error
+    if _release(runtime_version) < _release(manifest.minimum_runtime):
+        raise BundleError(
+            f"the bundle {manifest.name} {manifest.version} needs linegate-runtime "
+            f"{manifest.minimum_runtime} or newer, this is {runtime_version}; update the runtime"
+        )
+    check_manifest(manifest)
+    return manifest
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Write a manifest as indented JSON with a final newline; the same in, the same out."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2) + b"\n"
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Raise :class:`BundleError` where fields of a manifest contradict each other."""
+    problems = [
+        *check_labels(manifest.labels),
+        *_check_policy(manifest.policy),
+        *_check_region(manifest.preprocess.region),
+        *_check_models(manifest),
+        *_check_golden(manifest),
+    ]
+    if problems:
+        raise BundleError("manifest.json contradicts itself: " + "; ".join(problems))
+
+
+def check_labels(labels: Iterable[Label]) -> list[str]:
+    """Return what is wrong with a list of labels, as sentences; empty if nothing is."""
+    labels = list(labels)
+    names = [label.name for label in labels]
+    problems = []
+    if len(set(names)) != len(names):
+        problems.append(f"label names must differ, got {names}")
+    for role in Role:
+        if role not in {label.role for label in labels}:
+            problems.append(f"expected at least one label with the role {role}, got {names}")
+    return problems
+
+
+def _check_policy(policy: DecisionPolicy) -> list[str]:
+    if policy.accept_at_most < policy.reject_at_least:
+        return []
+    return [
+        f"accept_at_most ({policy.accept_at_most}) must be below "
+        f"reject_at_least ({policy.reject_at_least})"
+    ]
+
+
+def _check_region(region: Region | None) -> list[str]:
+    if region is None or (region.x + region.width <= 1 and region.y + region.height <= 1):
+        return []
+    return [f"the region of interest reaches outside the frame: {region}"]
+
+
+def _check_models(manifest: Manifest) -> list[str]:
+    problems = []
+    files = [entry.file for entry in manifest.models]
+    if not files or len(set(files)) != len(files):
+        problems.append(f"expected at least one model, each once, got {files}")
+    logits = 1 if manifest.activation is Activation.SIGMOID else len(manifest.labels)
+    if manifest.activation is Activation.SIGMOID and len(manifest.labels) != 2:
+        problems.append(f"sigmoid needs two labels, got {len(manifest.labels)}")
+    for entry in manifest.models:
+        if entry.file != f"model.{entry.precision}.{entry.format}":
+            problems.append(f"{entry.file} does not fit {entry.precision} and {entry.format}")
+        if entry.file not in manifest.members:
+            problems.append(f"{entry.file} is not among the members")
+        if entry.input.shape != (1, *manifest.preprocess.shape):
+            problems.append(
+                f"{entry.file} takes {entry.input.shape}, "
+                f"preprocessing gives {(1, *manifest.preprocess.shape)}"
+            )
+        outputs = {tensor.name: tensor.shape for tensor in entry.outputs}
+        if outputs.get(LOGITS) != (1, logits):
+            problems.append(
+                f"{entry.file}: {len(manifest.labels)} labels with {manifest.activation} need "
+                f"an output {LOGITS!r} of shape {(1, logits)}, got {outputs}"
+            )
+        for tensor in (entry.input, *entry.outputs):
+            if (tensor.dtype is DType.INT8) != (tensor.quantization is not None):
+                problems.append(f"{entry.file}: {tensor.name} must have a quantization if int8")
+    return problems
+
+
+def _check_golden(manifest: Manifest) -> list[str]:
+    problems = []
+    names = {label.name for label in manifest.labels}
+    files = {entry.file for entry in manifest.models}
+    for frame in manifest.golden:
+        if frame.file not in manifest.members:
+            problems.append(f"{frame.file} is not among the members")
+        if frame.label not in names:
+            problems.append(f"{frame.file} has the unknown label {frame.label!r}")
+        for output in frame.outputs:
+            if output.file not in files:
+                problems.append(f"{frame.file} names the unknown model {output.file!r}")
+            if not all(map(math.isfinite, output.logits)):
+                problems.append(f"{frame.file}: logits must be finite, got {output.logits}")
+    return problems
+
+
+def _release(version: str) -> tuple[int, ...]:
+    match = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    if match is None:
+        raise BundleError(f"expected a version like 1.2.3, got {version!r}")
+    return tuple(int(number) for number in match.groups())
