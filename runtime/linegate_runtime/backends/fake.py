@@ -1,0 +1,44 @@
+"""An engine without a model, for tests and for trying out a line."""
+
+import numpy as np
+
+from linegate_bundle.manifest import LOGITS, DType, Engine, ModelEntry
+from linegate_runtime.backends.base import Backend, Tensor
+from linegate_runtime.backends.checks import check_tensor
+
+_LOGIT_SPAN = 12.0
+"""Difference between the last label's logit on a white and on a black picture."""
+
+
+class FakeBackend(Backend):
+    """Answers from the mean brightness: the brighter, the more the last label.
+
+    It opens any entry and never looks at the content. The logit of the last label
+    runs from -6 on a black input to 6 on a white one; all others are its negative.
+    """
+
+    def __init__(self, entry: ModelEntry, content: bytes, threads: int = 1) -> None:
+        del content, threads
+        self._entry = entry
+        self._logits = entry.output(LOGITS)
+
+    @property
+    def engine(self) -> Engine:
+        """Always the same."""
+        return Engine(name="fake", version="1.0.0", kernel="mean-brightness")
+
+    def invoke(self, tensor: Tensor) -> dict[str, Tensor]:
+        """See :meth:`Backend.invoke`."""
+        check_tensor(tensor, self._entry.input)
+        offset = 128 if self._entry.input.dtype is DType.INT8 else 0
+        brightness = (float(tensor.mean()) + offset) / 255
+        logits = np.full(self._logits.shape, (0.5 - brightness) * _LOGIT_SPAN)
+        logits[..., -1] = (brightness - 0.5) * _LOGIT_SPAN
+        quantization = self._logits.quantization
+        if quantization is None:
+            return {LOGITS: logits.astype(np.float32)}
+        stored = np.round(logits / quantization.scale) + quantization.zero_point
+        return {LOGITS: np.clip(stored, -128, 127).astype(np.int8)}
+
+    def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,101 @@
+"""A bundle's model, ready to turn frames into probabilities."""
+
+from types import TracebackType
+from typing import Self
+
+from linegate_bundle.bundle import Bundle
+from linegate_bundle.decide import Float64Array, dequantize, probabilities
+from linegate_bundle.manifest import (
+    LOGITS,
+    Engine,
+    Manifest,
+    ModelEntry,
+    ModelFormat,
+    Precision,
+)
+from linegate_bundle.preprocess import Preprocessor, UInt8Array, encode
+from linegate_runtime.backends import BACKENDS, Backend
+
+DEFAULT_ENGINE = "tflite"
+
+
+class Model:
+    """Preprocessing, engine and activation of one bundle; not safe to share by threads.
+
+    Attributes:
+        manifest: the bundle's manifest.
+        entry: the model file in use.
+    """
+
+    def __init__(self, manifest: Manifest, entry: ModelEntry, backend: Backend) -> None:
+        self.manifest = manifest
+        self.entry = entry
+        self._backend = backend
+        self._preprocess = Preprocessor(manifest.preprocess)
+        self._logits = entry.output(LOGITS)
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        engine: str = DEFAULT_ENGINE,
+        threads: int = 1,
+        precision: Precision = Precision.INT8,
+    ) -> Self:
+        """Open the bundle's model that ``engine`` runs.
+
+        Args:
+            bundle: an open bundle; it may be closed afterwards.
+            engine: name of a registered backend.
+            threads: threads that one inference may use.
+            precision: which of the bundle's models.
+
+        Raises:
+            ConfigError: no such engine.
+            BundleError: the bundle holds no model for the engine.
+            EngineError: the engine is not installed or refuses the model.
+        """
+        backend_class = BACKENDS.load(engine)
+        manifest = bundle.manifest
+        formats = {format_.value for format_ in ModelFormat}
+        # An engine that is not named after a format, such as fake, takes the first model.
+        entry = (
+            manifest.model(ModelFormat(engine), precision)
+            if engine in formats
+            else manifest.models[0]
+        )
+        return cls(manifest, entry, backend_class(entry, bundle.read(entry.file), threads))
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that runs the model."""
+        return self._backend.engine
+
+    def logits(self, frame: UInt8Array) -> Float64Array:
+        """Return the logits of a BGR uint8 frame, shape ``(1,)`` or ``(labels,)``."""
+        tensor = encode(self._preprocess(frame), self.entry.input.dtype)
+        return dequantize(self._backend.invoke(tensor)[LOGITS], self._logits.quantization)
+
+    def probabilities(self, frame: UInt8Array) -> Float64Array:
+        """Return the probabilities of a BGR uint8 frame, shape ``(labels,)``.
+
+        Raises:
+            DataError: the frame has another shape or dtype.
+            EngineError: the engine failed or gave something that is not finite.
+        """
+        return probabilities(self.logits(frame), self.manifest.activation)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
