@@ -9,7 +9,7 @@ bytes: members are in a fixed order and carry no time.
 import hashlib
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -130,12 +130,6 @@ class Bundle:
         if hashlib.sha256(content).hexdigest() != expected.sha256:
             raise BundleError(f"{self.path}: {name} does not match its SHA-256 in {MANIFEST}")
         return content
-
-    def verify_members(self) -> Iterator[str]:
-        """Read and hash every member; yield each name that is right, raise at the first wrong."""
-        for name in self.manifest.members:
-            self.read(name)
-            yield name
 
     def close(self) -> None:
         """Close the file."""

@@ -10,7 +10,6 @@ from linegate_bundle.manifest import (
     Engine,
     Manifest,
     ModelEntry,
-    ModelFormat,
     Precision,
 )
 from linegate_bundle.preprocess import Preprocessor, UInt8Array, encode
@@ -57,12 +56,10 @@ class Model:
         """
         backend_class = BACKENDS.load(engine)
         manifest = bundle.manifest
-        formats = {format_.value for format_ in ModelFormat}
-        # An engine that is not named after a format, such as fake, takes the first model.
         entry = (
-            manifest.model(ModelFormat(engine), precision)
-            if engine in formats
-            else manifest.models[0]
+            manifest.models[0]
+            if backend_class.format is None
+            else manifest.model(backend_class.format, precision)
         )
         return cls(manifest, entry, backend_class(entry, bundle.read(entry.file), threads))
 

@@ -1,11 +1,11 @@
 """What an inference engine must do: run one model, one input at a time."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 
-from linegate_bundle.manifest import Engine, ModelEntry
+from linegate_bundle.manifest import Engine, ModelEntry, ModelFormat
 
 Tensor = npt.NDArray[Any]
 
@@ -22,10 +22,20 @@ class Backend(abc.ABC):
         entry: the model as the manifest describes it.
         content: the bytes of the model file.
         threads: how many threads one call may use.
+
+    Attributes:
+        format: the file format that it runs, or None if it opens any entry.
     """
+
+    format: ClassVar[ModelFormat | None]
 
     @abc.abstractmethod
     def __init__(self, entry: ModelEntry, content: bytes, threads: int = 1) -> None: ...
+
+    @classmethod
+    @abc.abstractmethod
+    def installed(cls) -> bool:
+        """Tell whether the engine is there, without loading it."""
 
     @property
     @abc.abstractmethod

@@ -1,8 +1,10 @@
 """An engine without a model, for tests and for trying out a line."""
 
+from typing import ClassVar
+
 import numpy as np
 
-from linegate_bundle.manifest import LOGITS, DType, Engine, ModelEntry
+from linegate_bundle.manifest import DType, Engine, LOGITS, ModelEntry, ModelFormat
 from linegate_runtime.backends.base import Backend, Tensor
 from linegate_runtime.backends.checks import check_tensor
 
@@ -17,10 +19,17 @@ class FakeBackend(Backend):
     runs from -6 on a black input to 6 on a white one; all others are its negative.
     """
 
+    format: ClassVar[ModelFormat | None] = None
+
     def __init__(self, entry: ModelEntry, content: bytes, threads: int = 1) -> None:
         del content, threads
         self._entry = entry
         self._logits = entry.output(LOGITS)
+
+    @classmethod
+    def installed(cls) -> bool:
+        """It always is."""
+        return True
 
     @property
     def engine(self) -> Engine:

@@ -1,9 +1,10 @@
 """ONNX models, run by onnxruntime on the CPU."""
 
-from typing import Any
+import importlib.util
+from typing import Any, ClassVar
 
 from linegate_bundle.errors import EngineError
-from linegate_bundle.manifest import Engine, ModelEntry
+from linegate_bundle.manifest import Engine, ModelEntry, ModelFormat
 from linegate_runtime.backends.base import Backend, Tensor
 from linegate_runtime.backends.checks import check_signature, check_tensor
 
@@ -13,6 +14,8 @@ _ERRORS_ONLY = 3
 
 class OnnxBackend(Backend):
     """An ``.onnx`` model in onnxruntime's CPU provider."""
+
+    format: ClassVar[ModelFormat | None] = ModelFormat.ONNX
 
     def __init__(self, entry: ModelEntry, content: bytes, threads: int = 1) -> None:
         try:
@@ -40,6 +43,11 @@ class OnnxBackend(Backend):
         self._engine = Engine(
             name="onnxruntime", version=onnxruntime.__version__, kernel="cpu"
         )
+
+    @classmethod
+    def installed(cls) -> bool:
+        """See :meth:`Backend.installed`."""
+        return importlib.util.find_spec("onnxruntime") is not None
 
     @property
     def engine(self) -> Engine:

@@ -2,13 +2,14 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 import logging
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from linegate_bundle.errors import EngineError
-from linegate_bundle.manifest import Engine, ModelEntry, Precision
+from linegate_bundle.manifest import Engine, ModelEntry, ModelFormat, Precision
 from linegate_runtime.backends.base import Backend, Tensor
 from linegate_runtime.backends.checks import check_signature, check_tensor
 from linegate_runtime.backends.native_log import NativeLog, captured_native_log
@@ -21,6 +22,8 @@ _PACKAGES = ("ai-edge-litert", "tflite-runtime")
 
 class TfliteBackend(Backend):
     """A ``.tflite`` model in the interpreter of ai-edge-litert or tflite-runtime."""
+
+    format: ClassVar[ModelFormat | None] = ModelFormat.TFLITE
 
     def __init__(self, entry: ModelEntry, content: bytes, threads: int = 1) -> None:
         self._entry = entry
@@ -51,6 +54,12 @@ class TfliteBackend(Backend):
             version=importlib.metadata.version(package),
             kernel="xnnpack" if _has_delegate(interpreter) else "builtin",
         )
+
+    @classmethod
+    def installed(cls) -> bool:
+        """See :meth:`Backend.installed`."""
+        modules = [package.replace("-", "_") for package in _PACKAGES]
+        return any(importlib.util.find_spec(module) is not None for module in modules)
 
     @property
     def engine(self) -> Engine:

@@ -1,0 +1,123 @@
+"""The command ``linegate``: finds the subcommand, runs it, turns errors into messages."""
+
+import argparse
+import importlib
+import importlib.metadata
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+import linegate_runtime
+from linegate_bundle.command import Command
+from linegate_bundle.errors import LinegateError, OutputError
+
+GROUP = "linegate.commands"
+"""Entry-point group through which other distributions add subcommands."""
+
+_BUILTIN = {
+    name: f"linegate_runtime.commands.{name}" for name in ("run", "classify", "inspect", "verify")
+}
+
+_EXIT_CODES = """\
+exit codes:
+  0  done
+  1  a bug in linegate; --debug shows where
+  2  wrong options
+  3  the bundle is damaged, altered or of another version
+  4  the configuration is wrong
+  5  the camera cannot be opened or gives no frames
+  6  the inference engine is missing, fails or differs from the golden outputs
+  7  the record, an output or another file cannot be written
+  8  photographs, split or run folder are not usable
+  9  training cannot go on
+ 10  the accuracy gate said no
+130  interrupted
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``linegate`` and return its exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _parser(_commands(arguments))
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.debug else logging.INFO, format="linegate: %(message)s"
+    )
+    command: Command = options.command
+    try:
+        code = command.run(options)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of our output has gone, as `| head` does; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception as error:  # the one place that turns errors into messages
+        return _report(error, debug=options.debug)
+    return code
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, LinegateError):
+        message, code = str(error), error.exit_code
+    elif isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        message, code = f"{where}{error.strerror or error}", OutputError.exit_code
+    else:
+        message = f"a bug in linegate: {type(error).__name__}: {error}"
+        message += "" if debug else "; run `linegate --debug ...` and report what it prints"
+        code = LinegateError.exit_code
+    sys.stderr.write(f"linegate: error: {message}\n")
+    return code
+
+
+def _parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="linegate",
+        description="A gate on a production line: accept, reject or unsure, part by part.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"linegate {linegate_runtime.__version__}"
+    )
+    parser.add_argument("--debug", action="store_true", help="log details, show tracebacks")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in commands:
+        subparser = subparsers.add_parser(
+            command.name,
+            help=command.help,
+            description=command.description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.configure(subparser)
+        subparser.set_defaults(command=command)
+    return parser
+
+
+def _commands(arguments: Sequence[str]) -> list[Command]:
+    """Return the commands that the parser needs: only the one asked for, if it is built in."""
+    asked = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if asked in _BUILTIN:
+        # Loading one module instead of all keeps the start of `linegate run` short.
+        return [_load_builtin(asked)]
+    added: list[Command] = [
+        point.load()
+        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name)
+    ]
+    return added + [_load_builtin(name) for name in _BUILTIN]
+
+
+def _load_builtin(name: str) -> Command:
+    command: Command = importlib.import_module(_BUILTIN[name]).COMMAND
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The subcommands of ``linegate`` that every device has, one file each."""
