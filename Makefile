@@ -1,0 +1,131 @@
+# Two commands matter: `make demo` and `make test`. Both set up what they need below build/.
+
+PYTHON ?= python3
+BUILD := build
+WORKSTATION := $(BUILD)/env/workstation
+DEVICE := $(BUILD)/env/device
+DEVICE_OLD := $(BUILD)/env/device-old
+DEVICE_TEST := $(BUILD)/env/device-test
+WHEELS := $(BUILD)/wheels
+RUNTIME_SOURCES := $(shell find runtime -name '*.py' -o -name py.typed -o -name pyproject.toml)
+PIP := -m pip --disable-pip-version-check --no-input
+DEVICE_TESTS := tests/bundle tests/runtime
+SAY := @printf '\n==> %s\n'
+
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo demo-check test lint format types imports test-workstation test-device \
+	test-device-old requirements wheels clean
+
+help:
+	@echo "make demo    photographs in, live verdicts out: train, export, run (about 10 minutes)"
+	@echo "make test    all tests, lint and types"
+	@echo "make lint | types | imports | test-workstation | test-device | test-device-old"
+	@echo "make clean   remove everything under build/"
+
+# --- the two commands -------------------------------------------------------------------
+
+demo: $(WORKSTATION)/.installed $(DEVICE)/.installed
+	$(SAY) "demo: the whole line on real solar cells (results in build/demo)"
+	@$(WORKSTATION)/bin/linegate demo --out $(BUILD)/demo --device-python $(DEVICE)/bin/python
+	@$(MAKE) --no-print-directory demo-check
+
+demo-check: $(WORKSTATION)/.developed
+	$(SAY) "demo: checking the figures against what linegate promises"
+	@LINEGATE_DEMO=$(BUILD)/demo $(WORKSTATION)/bin/python -m pytest -q -m demo tests
+
+test: lint types imports test-workstation test-device test-device-old
+	@printf '\n==> all tests, lint and types passed\n'
+
+# --- parts of `make test` ---------------------------------------------------------------
+
+lint: $(WORKSTATION)/.developed
+	$(SAY) "lint (ruff)"
+	@$(WORKSTATION)/bin/ruff check
+	@$(WORKSTATION)/bin/ruff format --check
+
+format: $(WORKSTATION)/.developed
+	@$(WORKSTATION)/bin/ruff check --fix
+	@$(WORKSTATION)/bin/ruff format
+
+types: $(WORKSTATION)/.developed
+	$(SAY) "types (mypy strict)"
+	@$(WORKSTATION)/bin/mypy
+
+imports: $(WORKSTATION)/.developed
+	$(SAY) "who may import whom (import-linter)"
+	@$(WORKSTATION)/bin/lint-imports --no-logo
+
+test-workstation: $(WORKSTATION)/.developed
+	$(SAY) "tests of training, export and the whole line"
+	@$(WORKSTATION)/bin/python -m pytest -q tests
+
+test-device: $(DEVICE)/.installed $(DEVICE_TEST)/.installed
+	$(SAY) "tests of the device, where nothing but the runtime wheel is installed"
+	@PYTHONPATH=$(DEVICE_TEST) $(DEVICE)/bin/python -m pytest -q $(DEVICE_TESTS)
+
+test-device-old: $(DEVICE_OLD)/.installed $(DEVICE_TEST)/.installed
+	$(SAY) "tests of the engine on a device that has only tflite-runtime"
+	@if [ -e $(DEVICE_OLD)/bin/python ]; then \
+		PYTHONPATH=$(DEVICE_TEST) $(DEVICE_OLD)/bin/python -m pytest -q tests/runtime/test_backends.py; \
+	else echo "left out: tflite-runtime has no wheel for this Python (3.11 on Linux has)"; fi
+
+# --- environments -----------------------------------------------------------------------
+
+.PHONY: python-version
+python-version:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else \
+		"linegate needs Python 3.11 to 3.13, %s is %d.%d; try: make PYTHON=python3.12 ..." % ("$(PYTHON)", *v[:2]))'
+
+$(WORKSTATION)/.installed: requirements/workstation.txt requirements/tools.txt pyproject.toml runtime/pyproject.toml | python-version
+	$(SAY) "setting up the workstation's environment (TensorFlow, about 2 GB, some minutes)"
+	@$(PYTHON) -m venv $(WORKSTATION)
+	@$(WORKSTATION)/bin/python $(PIP) install --require-hashes -r requirements/workstation.txt -r requirements/tools.txt
+	@$(WORKSTATION)/bin/python $(PIP) install --quiet --no-deps --no-build-isolation -e ./runtime -e .
+	@touch $@
+
+$(WORKSTATION)/.developed: requirements/development.txt $(WORKSTATION)/.installed
+	$(SAY) "adding what tests, lint and types need"
+	@$(WORKSTATION)/bin/python $(PIP) install --quiet --require-hashes -r requirements/development.txt
+	@touch $@
+
+wheels: $(WHEELS)/.built
+
+$(WHEELS)/.built: $(RUNTIME_SOURCES) runtime/README.md | $(WORKSTATION)/.installed
+	$(SAY) "building the runtime's wheel"
+	@rm -rf $(WHEELS)
+	@$(WORKSTATION)/bin/python -m build --no-isolation --wheel --outdir $(WHEELS) runtime >$(BUILD)/wheel.log 2>&1 \
+		|| { cat $(BUILD)/wheel.log; exit 1; }
+	@touch $@
+
+$(DEVICE)/.requirements: requirements/device.txt | python-version
+	$(SAY) "setting up the device's environment (no TensorFlow)"
+	@$(PYTHON) -m venv $(DEVICE)
+	@$(DEVICE)/bin/python $(PIP) install --require-hashes -r requirements/device.txt
+	@touch $@
+
+$(DEVICE)/.installed: $(DEVICE)/.requirements $(WHEELS)/.built
+	@$(DEVICE)/bin/python $(PIP) install --quiet --no-deps --no-index --force-reinstall $(WHEELS)/linegate_runtime-*.whl
+	@touch $@
+
+$(DEVICE_TEST)/.installed: requirements/device-test.txt | $(DEVICE)/.requirements
+	$(SAY) "setting up what the device's tests need, beside its environment"
+	@rm -rf $(DEVICE_TEST)
+	@$(DEVICE)/bin/python $(PIP) install --quiet --require-hashes --target $(DEVICE_TEST) -r requirements/device-test.txt
+	@touch $@
+
+$(DEVICE_OLD)/.installed: requirements/device-old.txt $(WHEELS)/.built | python-version
+	$(SAY) "setting up an older device's environment (tflite-runtime)"
+	@mkdir -p $(DEVICE_OLD)
+	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) or sys.platform != "linux")'; then \
+		$(PYTHON) -m venv $(DEVICE_OLD) && \
+		$(DEVICE_OLD)/bin/python $(PIP) install --quiet --require-hashes -r requirements/device-old.txt && \
+		$(DEVICE_OLD)/bin/python $(PIP) install --quiet --no-deps --no-index --force-reinstall $(WHEELS)/linegate_runtime-*.whl; \
+	fi
+	@touch $@
+
+requirements:
+	@requirements/compile.sh
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Makes every .txt file from its .in file; needs uv. Addresses of package indexes are left out.
+set -eu
+cd "$(dirname "$0")"
+compile() {
+    name=$1
+    shift
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-header --no-annotate --no-emit-index-url "$@" "$name.in" --output-file "$name.txt"
+}
+for name in device workstation tools device-test development; do
+    compile "$name" --constraint constraints.in
+done
+# tflite-runtime has no wheel for Python 3.12 and newer, and needs the old numpy.
+compile device-old

@@ -1,0 +1,116 @@
+"""Reading images, writing files as a whole, and the run folder."""
+
+import errno
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linegate_bundle.atomic import atomic_file, write_atomic
+from linegate_bundle.errors import DataError
+from linegate_bundle.images import decode_image, find_images, read_image
+from linegate_bundle.run_folder import Part, RunFolder, SplitRow, encode_split, read_split
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff"])
+def test_lossless_formats_come_back_as_they_were(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    cv2.imwrite(str(path), PICTURE)
+    assert np.array_equal(read_image(path), PICTURE)
+
+
+def test_grey_and_sixteen_bit_pictures_become_bgr_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    cv2.imwrite(str(path), np.full((4, 4), 0x8000, np.uint16))
+    assert read_image(path).tolist() == np.full((4, 4, 3), 0x80).tolist()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@given(data=st.data())
+def test_a_picture_cut_short_is_refused(suffix: str, data: st.DataObject) -> None:
+    content = cv2.imencode(suffix, PICTURE)[1].tobytes()
+    length = data.draw(st.integers(0, len(content) - 3))
+    with pytest.raises(DataError):
+        decode_image(content[:length])
+
+
+def test_the_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"a\.png: expected an image"):
+        read_image(path)
+    with pytest.raises(DataError, match=r"b\.png: cannot be read"):
+        read_image(tmp_path / "b.png")
+
+
+def test_hidden_files_and_other_files_are_no_images(tmp_path: Path) -> None:
+    (tmp_path / ".thumbs").mkdir()
+    (tmp_path / "b").mkdir()
+    for name in ("b/2.JPG", "1.png", "notes.txt", ".thumbs/1.png", "._1.png"):
+        (tmp_path / name).write_bytes(b"")
+    names = [str(path.relative_to(tmp_path)) for path in find_images(tmp_path)]
+    assert names == ["1.png", "b/2.JPG"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_atomic(path, b"old")
+    message = "no space"
+
+    def fail() -> None:
+        with atomic_file(path) as file:
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, message)
+
+    with pytest.raises(OSError, match="no space"):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def rows() -> list[SplitRow]:
+    return [
+        SplitRow(path=f"ok/{index}.png", label="ok", group=str(index // 2), part=part, sha256="0" * 64)
+        for index, part in enumerate([Part.TRAIN, Part.TRAIN, Part.TEST, Part.TEST])
+    ]
+
+
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r\n"), min_size=1)
+
+
+@given(text, text)
+def test_a_split_comes_back_as_it_was_written(name: str, label: str) -> None:
+    import tempfile
+
+    row = SplitRow(path=name, label=label, group=label, part=Part.TRAIN, sha256="a" * 64)
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(encode_split([row]))
+        assert read_split(Path(file.name)) == [row]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("path,label", "path,class", "expected the columns"),
+        ("ok/1.png,ok,0,train", "ok/1.png,ok,0,test", r"row 3: the group '0' is in train and in test"),
+        ("ok/1.png", "ok/0.png", r"row 3: ok/0\.png is in row 2 already"),
+        (",train,", ",training,", "row 2: Invalid enum value 'training'"),
+        ("0" * 64 + "\n", "xyz\n", "row 2"),
+        (",ok,1,test", ",ok,test", "row 4"),
+    ],
+)
+def test_a_wrong_split_names_the_row(old: str, new: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    path.write_text(encode_split(rows()).decode().replace(old, new, 1))
+    with pytest.raises(DataError, match=message):
+        read_split(path)
+
+
+def test_a_folder_without_record_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected a run folder with run\.json"):
+        RunFolder(tmp_path).read_record()
