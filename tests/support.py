@@ -31,6 +31,9 @@ from linegate_bundle.manifest import (
     VotePolicy,
 )
 
+TINY_BUNDLE = Path(__file__).parent / "data" / "tiny.linegate"
+"""A real bundle of a small net; ``python -m tests.export.make_fixture`` makes it anew."""
+
 FAKE_ENGINE = Engine(name="fake", version="1", kernel="mean")
 GOOD_AND_BRIGHT = (
     Label(name="functional", role=Role.GOOD),

@@ -52,7 +52,7 @@ def dequantize(stored: npt.NDArray[Any], quantization: Quantization | None) -> F
     Raises:
         EngineError: a value is not finite.
     """
-    values = stored[0].astype(np.float64)
+    values: Float64Array = stored[0].astype(np.float64)
     if quantization is not None:
         values = (values - quantization.zero_point) * quantization.scale
     if not np.isfinite(values).all():
@@ -73,9 +73,7 @@ def probabilities(logits: Float64Array, activation: Activation) -> Float64Array:
     return result
 
 
-def decide(
-    probability: Float64Array, labels: Sequence[Label], policy: DecisionPolicy
-) -> Decision:
+def decide(probability: Float64Array, labels: Sequence[Label], policy: DecisionPolicy) -> Decision:
     """Turn probabilities of shape ``(labels,)`` into a decision.
 
     Of equally probable labels a defect wins, then the first in order: a tie,
@@ -86,7 +84,11 @@ def decide(
         key=lambda index: (probability[index], labels[index].role is Role.DEFECT, -index),
     )
     defect_probability = float(
-        sum(value for value, label in zip(probability, labels, strict=True) if label.role is Role.DEFECT)
+        sum(
+            value
+            for value, label in zip(probability, labels, strict=True)
+            if label.role is Role.DEFECT
+        )
     )
     return Decision(
         label=labels[winner].name,

@@ -69,9 +69,7 @@ def encode(pixels: UInt8Array, dtype: DType) -> npt.NDArray[Any]:
 
 
 def _check_frame(frame: UInt8Array) -> None:
-    grey = frame.ndim == 2
-    colour = frame.ndim == 3 and frame.shape[2] == 3
-    if frame.dtype != np.uint8 or not (grey or colour) or frame.size == 0:
+    if frame.dtype != np.uint8 or frame.size == 0 or frame.shape[2:] not in {(), (3,)}:
         raise DataError(
             "expected a uint8 frame of shape (height, width, 3) in BGR or (height, width), "
             f"got {frame.dtype} of shape {frame.shape}"
@@ -105,7 +103,7 @@ def _resize(frame: UInt8Array, width: int, height: int, method: Resize) -> UInt8
 
 def _average_blocks(frame: UInt8Array, columns: int, rows: int) -> UInt8Array:
     """Average blocks of whole pixels; a remainder at the right and bottom edge joins by scale."""
-    if columns < 2 and rows < 2:
+    if max(columns, rows) <= 1:
         return frame
     columns, rows = max(columns, 1), max(rows, 1)
     size = (frame.shape[1] // columns, frame.shape[0] // rows)
@@ -114,7 +112,7 @@ def _average_blocks(frame: UInt8Array, columns: int, rows: int) -> UInt8Array:
 
 
 def _convert(small: UInt8Array, colour: Colour, out: UInt8Array) -> None:
-    grey = small.ndim == 2
+    grey = not small.shape[2:]
     if colour is Colour.RGB:
         cv2.cvtColor(small, cv2.COLOR_GRAY2RGB if grey else cv2.COLOR_BGR2RGB, dst=out)
     elif grey:

@@ -50,7 +50,7 @@ class Part(enum.StrEnum):
     TEST = "test"
 
 
-class SplitRow(Schema):
+class SplitRow(Schema, frozen=True):
     """One image of a split; ``path`` is relative to the data folder, with ``/``."""
 
     path: str
@@ -60,7 +60,7 @@ class SplitRow(Schema):
     sha256: Sha256
 
 
-class RunRecord(Schema):
+class RunRecord(Schema, frozen=True):
     """What was trained, on what, with which result.
 
     Attributes:
@@ -124,7 +124,8 @@ class RunFolder:
             content = self.record.read_bytes()
         except OSError as error:
             raise DataError(
-                f"{self.path}: expected a run folder with {RECORD_FILE}; make one with `linegate train`"
+                f"{self.path}: expected a run folder with {RECORD_FILE}; "
+                "make one with `linegate train`"
             ) from error
         try:
             record = msgspec.json.decode(content, type=RunRecord)
@@ -138,7 +139,10 @@ class RunFolder:
         problems = check_labels(record.labels)
         if problems:
             raise DataError(f"{self.record}: " + "; ".join(problems))
-        for path, expected in ((self.split, record.split_sha256), (self.model, record.model_sha256)):
+        for path, expected in (
+            (self.split, record.split_sha256),
+            (self.model, record.model_sha256),
+        ):
             if not path.is_file():
                 raise DataError(f"{path}: expected by {RECORD_FILE}, but missing; train again")
             if sha256_file(path) != expected:

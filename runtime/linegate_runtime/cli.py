@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone, as `| head` does; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except Exception as error:  # the one place that turns errors into messages
+    except Exception as error:  # noqa: BLE001 - the one place that turns errors into messages
         return _report(error, debug=options.debug)
     return code
 
@@ -102,16 +102,16 @@ def _parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
 
 
 def _commands(arguments: Sequence[str]) -> list[Command]:
-    """Return the commands that the parser needs: only the one asked for, if it is built in."""
+    """Return the commands that the parser needs: only the one asked for, if there is such."""
     asked = next((argument for argument in arguments if not argument.startswith("-")), None)
     if asked in _BUILTIN:
         # Loading one module instead of all keeps the start of `linegate run` short.
         return [_load_builtin(asked)]
-    added: list[Command] = [
-        point.load()
-        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda p: p.name)
-    ]
-    return added + [_load_builtin(name) for name in _BUILTIN]
+    added = importlib.metadata.entry_points(group=GROUP)
+    if asked in added.names:
+        added = added.select(name=asked)
+    commands = [point.load() for point in sorted(added, key=lambda point: point.name)]
+    return commands + [_load_builtin(name) for name in _BUILTIN if asked not in added.names]
 
 
 def _load_builtin(name: str) -> Command:

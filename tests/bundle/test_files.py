@@ -75,7 +75,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 
 def rows() -> list[SplitRow]:
     return [
-        SplitRow(path=f"ok/{index}.png", label="ok", group=str(index // 2), part=part, sha256="0" * 64)
+        SplitRow(
+            path=f"ok/{index}.png", label="ok", group=str(index // 2), part=part, sha256="0" * 64
+        )
         for index, part in enumerate([Part.TRAIN, Part.TRAIN, Part.TEST, Part.TEST])
     ]
 
@@ -97,7 +99,11 @@ def test_a_split_comes_back_as_it_was_written(name: str, label: str) -> None:
     ("old", "new", "message"),
     [
         ("path,label", "path,class", "expected the columns"),
-        ("ok/1.png,ok,0,train", "ok/1.png,ok,0,test", r"row 3: the group '0' is in train and in test"),
+        (
+            "ok/1.png,ok,0,train",
+            "ok/1.png,ok,0,test",
+            r"row 3: the group '0' is in train and in test",
+        ),
         ("ok/1.png", "ok/0.png", r"row 3: ok/0\.png is in row 2 already"),
         (",train,", ",training,", "row 2: Invalid enum value 'training'"),
         ("0" * 64 + "\n", "xyz\n", "row 2"),

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from linegate_bundle.manifest import DType, Engine, LOGITS, ModelEntry, ModelFormat
+from linegate_bundle.errors import EngineError
+from linegate_bundle.manifest import LOGITS, DType, Engine, ModelEntry, ModelFormat
 from linegate_runtime.backends.base import Backend, Tensor
 from linegate_runtime.backends.checks import check_tensor
 
@@ -25,6 +26,7 @@ class FakeBackend(Backend):
         del content, threads
         self._entry = entry
         self._logits = entry.output(LOGITS)
+        self._closed = False
 
     @classmethod
     def installed(cls) -> bool:
@@ -39,6 +41,8 @@ class FakeBackend(Backend):
     def invoke(self, tensor: Tensor) -> dict[str, Tensor]:
         """See :meth:`Backend.invoke`."""
         check_tensor(tensor, self._entry.input)
+        if self._closed:
+            raise EngineError(f"{self._entry.file} is closed")
         offset = 128 if self._entry.input.dtype is DType.INT8 else 0
         brightness = (float(tensor.mean()) + offset) / 255
         logits = np.full(self._logits.shape, (0.5 - brightness) * _LOGIT_SPAN)
@@ -50,4 +54,5 @@ class FakeBackend(Backend):
         return {LOGITS: np.clip(stored, -128, 127).astype(np.int8)}
 
     def close(self) -> None:
-        """Nothing to free."""
+        """See :meth:`Backend.close`."""
+        self._closed = True

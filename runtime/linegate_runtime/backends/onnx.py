@@ -40,9 +40,7 @@ class OnnxBackend(Backend):
         check_signature(entry, _shapes(session.get_inputs()), _shapes(session.get_outputs()))
         self._session: Any = session
         self._outputs = [tensor.name for tensor in entry.outputs]
-        self._engine = Engine(
-            name="onnxruntime", version=onnxruntime.__version__, kernel="cpu"
-        )
+        self._engine = Engine(name="onnxruntime", version=onnxruntime.__version__, kernel="cpu")
 
     @classmethod
     def installed(cls) -> bool:

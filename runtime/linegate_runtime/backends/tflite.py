@@ -48,7 +48,9 @@ class TfliteBackend(Backend):
         check_signature(entry, _shapes(inputs), _shapes(outputs))
         self._interpreter: Any = interpreter
         self._input_index = inputs[entry.input.name]["index"]
-        self._output_indices = {tensor.name: outputs[tensor.name]["index"] for tensor in entry.outputs}
+        self._output_indices = {
+            tensor.name: outputs[tensor.name]["index"] for tensor in entry.outputs
+        }
         self._engine = Engine(
             name=package,
             version=importlib.metadata.version(package),
@@ -77,9 +79,7 @@ class TfliteBackend(Backend):
             interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"{self._entry.file} failed: {error}") from error
-        return {
-            name: interpreter.get_tensor(index) for name, index in self._output_indices.items()
-        }
+        return {name: interpreter.get_tensor(index) for name, index in self._output_indices.items()}
 
     def close(self) -> None:
         """See :meth:`Backend.close`."""
@@ -119,4 +119,4 @@ def _shapes(details: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 def _has_delegate(interpreter: Any) -> bool:
     # The only way to ask: no public call tells whether the XNNPACK delegate took the graph.
-    return any(operator["op_name"] == "DELEGATE" for operator in interpreter._get_ops_details())
+    return any(operator["op_name"] == "DELEGATE" for operator in interpreter._get_ops_details())  # noqa: SLF001

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from linegate_bundle.command import Command
+from linegate_bundle.decide import Decision
 from linegate_bundle.errors import DataError
 from linegate_bundle.manifest import Manifest
 from linegate_runtime.classify import Classified, classify
@@ -40,29 +41,29 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    line = _json_line if options.json else _table_line
     counts: dict[str, int] = {}
-    with open_bundle(options.bundle) as bundle, Model.open(
-        bundle, options.engine, options.threads
-    ) as model:
+    with (
+        open_bundle(options.bundle) as bundle,
+        Model.open(bundle, options.engine, options.threads) as model,
+    ):
         if not options.json:
             sys.stdout.write(f"{'verdict':<8}{'p(defect)':>9}  {'label':<20} file\n")
         for result in classify(model, options.paths, options.every):
-            outcome = "unreadable" if result.decision is None else result.decision.verdict.value
+            decision = result.decision
+            outcome = "unreadable" if decision is None else decision.verdict.value
             counts[outcome] = counts.get(outcome, 0) + 1
             if result.error is not None:
                 sys.stderr.write(f"linegate: {result.error}\n")
-            if result.decision is not None or options.json:
-                sys.stdout.write(line(result, model.manifest) + "\n")
+            if options.json:
+                sys.stdout.write(_json_line(result, model.manifest) + "\n")
+            elif decision is not None:
+                sys.stdout.write(_table_line(result, decision) + "\n")
     if not options.json:
         sys.stdout.write(", ".join(f"{count} {name}" for name, count in counts.items()) + "\n")
     return DataError.exit_code if "unreadable" in counts else 0
 
 
-def _table_line(result: Classified, manifest: Manifest) -> str:
-    del manifest
-    decision = result.decision
-    assert decision is not None
+def _table_line(result: Classified, decision: Decision) -> str:
     frame = "" if result.frame is None else f" frame {result.frame}"
     return (
         f"{decision.verdict.value:<8}{decision.defect_probability:>9.4f}  "

@@ -23,7 +23,7 @@ def describe(bundle: Bundle) -> str:
         (f"accuracy on {manifest.accuracy.images} test images", _accuracy(manifest)),
         ("made from", _provenance(manifest)),
     ]
-    lines = []
+    lines: list[str] = []
     for title, rows in sections:
         lines += ["", title] if lines else [title]
         width = max(len(key) for key, _ in rows)
@@ -58,8 +58,10 @@ def _models(manifest: Manifest) -> list[tuple[str, str]]:
     return [
         (
             entry.file,
-            f"{manifest.members[entry.file].size / 1e6:.2f} MB, checked with "
-            f"{entry.engine.name} {entry.engine.version} ({entry.engine.kernel})",
+            (
+                f"{manifest.members[entry.file].size / 1e6:.2f} MB, checked with "
+                f"{entry.engine.name} {entry.engine.version} ({entry.engine.kernel})"
+            ),
         )
         for entry in manifest.models
     ]
@@ -85,9 +87,11 @@ def _accuracy_row(artifact: ArtifactAccuracy) -> tuple[str, str]:
     interval = artifact.accuracy_95
     return (
         artifact.artifact,
-        f"{artifact.accuracy:.2%} ({interval.low:.2%} to {interval.high:.2%}), "
-        f"AUC {artifact.auc:.4f}, {artifact.escapes} escapes, "
-        f"{artifact.false_rejects} false rejects, {artifact.unsure} unsure",
+        (
+            f"{artifact.accuracy:.2%} ({interval.low:.2%} to {interval.high:.2%}), "
+            f"AUC {artifact.auc:.4f}, {artifact.escapes} escapes, "
+            f"{artifact.false_rejects} false rejects, {artifact.unsure} unsure"
+        ),
     )
 
 
