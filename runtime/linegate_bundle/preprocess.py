@@ -69,7 +69,8 @@ def encode(pixels: UInt8Array, dtype: DType) -> npt.NDArray[Any]:
 
 
 def _check_frame(frame: UInt8Array) -> None:
-    if frame.dtype != np.uint8 or frame.size == 0 or frame.shape[2:] not in {(), (3,)}:
+    shaped = frame.ndim in {2, 3} and frame.shape[2:] in {(), (3,)}
+    if frame.dtype != np.uint8 or frame.size == 0 or not shaped:
         raise DataError(
             "expected a uint8 frame of shape (height, width, 3) in BGR or (height, width), "
             f"got {frame.dtype} of shape {frame.shape}"
