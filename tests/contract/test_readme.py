@@ -1,0 +1,66 @@
+"""What the README tells a new user to type is what is there, and what CI runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from linegate_runtime.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+FIRST_SCREEN_LINES = 45
+
+
+def code(text: str) -> str:
+    """All code blocks and code words of a Markdown text."""
+    blocks = re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL)
+    return "\n".join(blocks + re.findall(r"`([^`\n]+)`", text))
+
+
+def test_both_commands_stand_on_the_first_screen() -> None:
+    first = "\n".join(README.splitlines()[:FIRST_SCREEN_LINES])
+    commands = re.findall(r"^make (\w+)", "\n".join(re.findall(r"```[a-z]*\n(.*?)```", first, re.S)), re.M)
+    assert commands == ["demo", "test"]
+
+
+def test_ci_runs_exactly_the_readmes_test_command() -> None:
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    commands = [line for line in lines if line.strip() and not line.startswith(("#", "set ", "cd "))]
+    assert commands == ["make test"]
+
+
+def test_every_make_target_in_the_readmes_exists() -> None:
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", MAKEFILE, re.M))
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md")]:
+        named = set(re.findall(r"\bmake ([a-z][a-z0-9-]*)", code(path.read_text())))
+        assert named <= targets, path
+
+
+def test_every_linegate_command_in_the_readmes_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    commands = set(re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.M))
+    for path in [ROOT / "README.md", *ROOT.glob("*/README.md")]:
+        named = set(re.findall(r"\blinegate ([a-z]+)\b", code(path.read_text())))
+        assert named <= commands, path
+
+
+def test_every_file_that_a_readme_links_to_is_there() -> None:
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path}: {target}"
+
+
+def test_the_top_level_holds_only_what_the_design_lists() -> None:
+    import subprocess
+
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+    ).stdout.splitlines()
+    top = {name.split("/")[0] for name in tracked}
+    assert top <= {
+        ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md",
+        "deploy", "export", "pyproject.toml", "requirements", "runtime", "tests", "training",
+    }  # fmt: skip
