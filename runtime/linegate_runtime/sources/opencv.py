@@ -1,0 +1,136 @@
+"""Cameras, network streams and video files through OpenCV."""
+
+import os
+import re
+import socket
+import time
+import urllib.parse
+
+import cv2
+import numpy as np
+
+from linegate_bundle.errors import CameraError, ConfigError
+from linegate_bundle.preprocess import UInt8Array
+from linegate_runtime.sources.base import Captured, Source, SourceOptions
+
+_STREAMS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935, "udp": 0, "rtp": 0}
+"""Schemes of network streams, each with its usual port; 0 for those without connection."""
+
+_DEVICE = re.compile(r"[0-9]{1,3}|/dev/.+")
+
+
+class OpenCvSource(Source):
+    """``cv2.VideoCapture`` with time-outs.
+
+    Addresses: a number or ``/dev/video0`` (USB and other V4L2 cameras),
+    ``http://`` (MJPEG), ``rtsp://`` and other network streams, or the path of a
+    video file.
+    """
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        self._buffer: UInt8Array | None = None
+        started = time.monotonic()
+        _quieten(options)
+        if _scheme(options.address) in _STREAMS:
+            self._capture = _open_stream(options)
+        elif _DEVICE.fullmatch(options.address):
+            self._capture = _open_device(options)
+        else:
+            self._capture = cv2.VideoCapture(options.address, cv2.CAP_FFMPEG)
+        if not self._capture.isOpened():
+            raise CameraError(_why_not(options, time.monotonic() - started))
+
+    @classmethod
+    def is_live(cls, address: str) -> bool:
+        """See :meth:`Source.is_live`; only a video file is not."""
+        return _scheme(address) in _STREAMS or _DEVICE.fullmatch(address) is not None
+
+    def read(self) -> Captured | None:
+        """See :meth:`Source.read`."""
+        started = time.monotonic()
+        if not self._capture.grab():
+            if not self.is_live(self._options.address):
+                return None
+            raise CameraError(
+                f"expected a frame within {self._options.read_timeout_s:g} s, the stream ended "
+                f"or fell silent after {time.monotonic() - started:.1f} s"
+            )
+        monotonic_ns = time.monotonic_ns()
+        decoded, pixels = self._capture.retrieve(self._buffer)
+        if not decoded:
+            raise CameraError("expected a frame, got data that cannot be decoded")
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise CameraError(
+                f"expected 8-bit colour frames, got {pixels.dtype} of shape {pixels.shape}"
+            )
+        self._buffer = pixels.view(np.uint8)
+        return Captured(pixels=self._buffer, monotonic_ns=monotonic_ns)
+
+    def close(self) -> None:
+        """See :meth:`Source.close`."""
+        self._capture.release()
+
+
+def _scheme(address: str) -> str:
+    scheme, separator, _ = address.partition("://")
+    return scheme.lower() if separator else ""
+
+
+def _quieten(options: SourceOptions) -> None:
+    # OpenCV and FFmpeg write to stderr what our own error says better. This is the
+    # capture's own process, so its environment is ours to set.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault(
+        "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(max(1, round(options.read_timeout_s)))
+    )
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def _open_stream(options: SourceOptions) -> cv2.VideoCapture:
+    # Without these a hung server blocks for 30 s.
+    parameters = [
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+        max(1, round(options.open_timeout_s * 1000)),
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+        max(1, round(options.read_timeout_s * 1000)),
+    ]
+    return cv2.VideoCapture(options.address, cv2.CAP_FFMPEG, parameters)
+
+
+def _open_device(options: SourceOptions) -> cv2.VideoCapture:
+    number = re.fullmatch(r"(?:/dev/video)?([0-9]{1,3})", options.address)
+    capture = cv2.VideoCapture(int(number[1]) if number else options.address, cv2.CAP_V4L2)
+    if options.size is not None:
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, options.size.width)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, options.size.height)
+    if options.fps is not None:
+        capture.set(cv2.CAP_PROP_FPS, options.fps)
+    # Drivers queue several frames by default; each would be one frame period old.
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    return capture
+
+
+def _why_not(options: SourceOptions, elapsed_s: float) -> str:
+    """Say why an address did not open, which OpenCV does not tell."""
+    parts = urllib.parse.urlsplit(options.address)
+    if parts.scheme.lower() not in _STREAMS:
+        if _DEVICE.fullmatch(options.address):
+            return "expected a camera, the device is absent, busy or gives no video"
+        if not os.path.exists(options.address):
+            raise ConfigError(
+                f"expected a camera, a stream, a video file or a folder, got {options.address!r}; "
+                "there is no such file"
+            )
+        return "expected a video, OpenCV cannot decode this file"
+    left_s = options.open_timeout_s - elapsed_s
+    if left_s < 0.1 or not parts.hostname:
+        return f"expected a stream within {options.open_timeout_s:g} s, got no answer"
+    port = parts.port or _STREAMS[parts.scheme.lower()]
+    try:
+        socket.create_connection((parts.hostname, port), left_s).close()
+    except TimeoutError:
+        return f"expected a stream within {options.open_timeout_s:g} s, got no answer"
+    except OSError as error:
+        return f"expected a stream, {parts.hostname} port {port}: {error.strerror or error}"
+    return f"expected a video stream, {parts.hostname} port {port} answers but sends none"

@@ -1,0 +1,95 @@
+"""What a trigger must do: say which parts a frame shows, and where."""
+
+import abc
+import dataclasses
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from linegate_bundle.errors import ConfigError
+from linegate_runtime.geometry import Box
+
+if TYPE_CHECKING:
+    from linegate_bundle.preprocess import UInt8Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Sighting:
+    """A part that is wholly in view.
+
+    Attributes:
+        part: its number; it stays with the part for as long as the part is in view,
+            and no other part ever gets it.
+        box: what to judge, in pixels of the frame; None for the whole frame.
+    """
+
+    part: int
+    box: Box | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """What a trigger sees in one frame.
+
+    Attributes:
+        sightings: parts to judge in this frame.
+        ended: numbers of parts that have gone; they will not be seen again.
+        unseen: how many parts have gone that were never wholly in view.
+    """
+
+    sightings: tuple[Sighting, ...] = ()
+    ended: tuple[int, ...] = ()
+    unseen: int = 0
+
+
+class TriggerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of a trigger's options; fields of type ``Path`` are relative to the file."""
+
+
+class Trigger(abc.ABC):
+    """Finds the parts in the frames of one camera, in the order they come.
+
+    A subclass takes exactly these arguments and raises
+    :class:`~linegate_bundle.errors.ConfigError` for options that cannot work.
+
+    Args:
+        options: an instance of the class's ``Options``.
+        region: region of interest in pixels of the frame; None for the whole frame.
+
+    Attributes:
+        Options: type of the options.
+    """
+
+    Options: ClassVar[type[TriggerOptions]] = TriggerOptions
+
+    @abc.abstractmethod
+    def __init__(self, options: TriggerOptions, region: Box | None = None) -> None: ...
+
+    @abc.abstractmethod
+    def observe(self, pixels: "UInt8Array", monotonic_ns: int) -> Observation:
+        """Look at the next frame.
+
+        Args:
+            pixels: BGR uint8 of shape ``(height, width, 3)``.
+            monotonic_ns: when it was captured; rises from call to call.
+
+        Raises:
+            ConfigError: the frame does not fit the region or a taught picture.
+        """
+
+
+def check_region(region: Box | None, pixels: "UInt8Array") -> Box:
+    """Return the region, or the whole frame if it is None.
+
+    Raises:
+        ConfigError: the region reaches outside the frame.
+    """
+    height, width = pixels.shape[:2]
+    if region is None:
+        return Box(0, 0, width, height)
+    if region.right > width or region.bottom > height:
+        raise ConfigError(
+            f"expected a region inside the frame of {width}x{height}, got {region} "
+            "(x,y,width,height); correct the region"
+        )
+    return region

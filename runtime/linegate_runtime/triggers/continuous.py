@@ -1,0 +1,48 @@
+"""Every frame is a part: for goods without gaps, and for trying out a camera."""
+
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from linegate_bundle.preprocess import UInt8Array
+from linegate_runtime.geometry import Box
+from linegate_runtime.triggers.base import (
+    Observation,
+    Sighting,
+    Trigger,
+    TriggerOptions,
+    check_region,
+)
+
+
+class ContinuousOptions(TriggerOptions):
+    """Options of the continuous trigger.
+
+    Attributes:
+        frames: so many frames in a row are one part.
+    """
+
+    frames: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+
+
+class ContinuousTrigger(Trigger):
+    """Takes every frame's region of interest as a sighting; see :class:`ContinuousOptions`."""
+
+    Options: ClassVar[type[TriggerOptions]] = ContinuousOptions
+
+    def __init__(self, options: TriggerOptions, region: Box | None = None) -> None:
+        assert isinstance(options, ContinuousOptions)
+        self._frames = options.frames
+        self._region = region
+        self._seen = 0
+
+    def observe(self, pixels: UInt8Array, monotonic_ns: int) -> Observation:
+        """See :meth:`Trigger.observe`."""
+        del monotonic_ns
+        check_region(self._region, pixels)
+        part = self._seen // self._frames + 1
+        self._seen += 1
+        is_last = self._seen % self._frames == 0
+        return Observation(
+            sightings=(Sighting(part=part, box=self._region),), ended=(part,) if is_last else ()
+        )
