@@ -21,18 +21,22 @@ def code(text: str) -> str:
 
 def test_both_commands_stand_on_the_first_screen() -> None:
     first = "\n".join(README.splitlines()[:FIRST_SCREEN_LINES])
-    commands = re.findall(r"^make (\w+)", "\n".join(re.findall(r"```[a-z]*\n(.*?)```", first, re.S)), re.M)
+    commands = re.findall(
+        r"^make (\w+)", "\n".join(re.findall(r"```[a-z]*\n(.*?)```", first, re.DOTALL)), re.MULTILINE
+    )
     assert commands == ["demo", "test"]
 
 
 def test_ci_runs_exactly_the_readmes_test_command() -> None:
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
-    commands = [line for line in lines if line.strip() and not line.startswith(("#", "set ", "cd "))]
+    commands = [
+        line for line in lines if line.strip() and not line.startswith(("#", "set ", "cd "))
+    ]
     assert commands == ["make test"]
 
 
 def test_every_make_target_in_the_readmes_exists() -> None:
-    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", MAKEFILE, re.M))
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", MAKEFILE, re.MULTILINE))
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md")]:
         named = set(re.findall(r"\bmake ([a-z][a-z0-9-]*)", code(path.read_text())))
         assert named <= targets, path
@@ -41,7 +45,7 @@ def test_every_make_target_in_the_readmes_exists() -> None:
 def test_every_linegate_command_in_the_readmes_exists(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
-    commands = set(re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.M))
+    commands = set(re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE))
     for path in [ROOT / "README.md", *ROOT.glob("*/README.md")]:
         named = set(re.findall(r"\blinegate ([a-z]+)\b", code(path.read_text())))
         assert named <= commands, path

@@ -35,7 +35,9 @@ def contents(wheel: Path) -> list[str]:
     """Names in a wheel, without the version in the metadata folder's name."""
     version = wheel.name.split("-")[1]
     with zipfile.ZipFile(wheel) as archive:
-        return sorted(name.replace(f"-{version}.dist-info", ".dist-info") for name in archive.namelist())
+        return sorted(
+            name.replace(f"-{version}.dist-info", ".dist-info") for name in archive.namelist()
+        )
 
 
 @pytest.fixture(scope="module", params=PROJECTS)

@@ -42,7 +42,8 @@ class TfliteBackend(Backend):
                 interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise EngineError(
-                f"{package} refuses {entry.file}: {error} {log.text}; run `linegate verify`"
+                " ".join(f"{package} refuses {entry.file}: {error} {log.text}".split())
+                + "; run `linegate verify`"
             ) from error
         _log.debug("%s: %s", package, log.text)
         check_signature(entry, _shapes(inputs), _shapes(outputs))

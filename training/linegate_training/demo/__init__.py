@@ -1,0 +1,1 @@
+"""The whole line on real solar cells, from photographs to live verdicts."""
