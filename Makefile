@@ -58,7 +58,7 @@ imports: $(WORKSTATION)/.developed
 
 test-workstation: $(WORKSTATION)/.developed
 	$(SAY) "tests of training, export and the whole line"
-	@$(WORKSTATION)/bin/python -m pytest -q tests
+	@$(WORKSTATION)/bin/python -m pytest -q tests $(addprefix --ignore=,$(DEVICE_TESTS))
 
 test-device: $(DEVICE)/.installed $(DEVICE_TEST)/.installed
 	$(SAY) "tests of the device, where nothing but the runtime wheel is installed"

@@ -21,9 +21,8 @@ def code(text: str) -> str:
 
 def test_both_commands_stand_on_the_first_screen() -> None:
     first = "\n".join(README.splitlines()[:FIRST_SCREEN_LINES])
-    commands = re.findall(
-        r"^make (\w+)", "\n".join(re.findall(r"```[a-z]*\n(.*?)```", first, re.DOTALL)), re.MULTILINE
-    )
+    blocks = "\n".join(re.findall(r"```[a-z]*\n(.*?)```", first, re.DOTALL))
+    commands = re.findall(r"^make (\w+)", blocks, re.MULTILINE)
     assert commands == ["demo", "test"]
 
 
