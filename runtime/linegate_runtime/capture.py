@@ -236,6 +236,7 @@ class _Child:
         self._slots: UInt8Array | None = None
         self._lines = bytearray()
         self._memory = _shared_memory()
+        child_input, self._input = os.pipe()
         self._events, child_events = os.pipe()
         try:
             self.process = subprocess.Popen(
@@ -243,17 +244,16 @@ class _Child:
                     *(sys.executable, "-P", "-m", "linegate_runtime.capture_child"),
                     *(str(self._memory), str(child_events)),
                 ],
-                stdin=subprocess.PIPE,
+                stdin=child_input,
                 pass_fds=(self._memory, child_events),
                 # Ctrl-C in a terminal is for the parent, which ends the child in order.
                 start_new_session=True,
-                bufsize=0,
             )
         except OSError as error:
-            os.close(self._memory)
-            os.close(self._events)
+            self._close_descriptors()
             raise CameraError(f"the camera's process cannot start: {error}") from error
         finally:
+            os.close(child_input)
             os.close(child_events)
         self._wanted = False
         self._deadline = time.monotonic() + _START_LIMIT_S
@@ -296,16 +296,16 @@ class _Child:
         """Kill the process; what it held is freed by the system."""
         self.process.kill()
         self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        os.close(self._events)
-        os.close(self._memory)
+        self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
+        for descriptor in (self._input, self._events, self._memory):
+            os.close(descriptor)
 
     def _send(self, content: bytes) -> None:
         # If the child is dead, reading its events says so.
         with contextlib.suppress(BrokenPipeError):
-            assert self.process.stdin is not None
-            self.process.stdin.write(content)
+            os.write(self._input, content)
 
     def _readable(self, wait_s: float) -> bool:
         poll = select.poll()

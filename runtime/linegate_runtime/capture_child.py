@@ -8,12 +8,12 @@ import mmap
 import os
 import sys
 import threading
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from linegate_bundle.errors import CameraError, ConfigError, DataError, LinegateError
-from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.capture_protocol import (
     SLOTS,
     Ended,
@@ -28,6 +28,9 @@ from linegate_runtime.capture_protocol import (
     slot_stride,
 )
 from linegate_runtime.sources import SOURCES, Captured, Source, SourceOptions
+
+if TYPE_CHECKING:
+    from linegate_bundle.preprocess import UInt8Array
 
 
 class Publisher:

@@ -37,11 +37,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     options: SourceOptions
 
 
-class Started(Message):
+class Started(Message, frozen=True, kw_only=True):
     """The child runs and begins to open the address."""
 
 
-class Opened(Message):
+class Opened(Message, frozen=True, kw_only=True):
     """The first frame has come; the shared memory now has its size.
 
     Attributes:
@@ -53,7 +53,7 @@ class Opened(Message):
     live: bool
 
 
-class FrameReady(Message):
+class FrameReady(Message, frozen=True, kw_only=True):
     """A frame lies in a slot; the child leaves that slot alone until the next want.
 
     Attributes:
@@ -66,7 +66,7 @@ class FrameReady(Message):
     monotonic_ns: int
 
 
-class Ended(Message):
+class Ended(Message, frozen=True, kw_only=True):
     """A source that has an end has reached it."""
 
 
@@ -78,7 +78,7 @@ class Fault(enum.StrEnum):
     DATA = "data"
 
 
-class Failed(Message):
+class Failed(Message, frozen=True, kw_only=True):
     """The source cannot be opened or is lost; the child ends.
 
     Attributes:

@@ -15,8 +15,9 @@ class FakeSource(Source):
     """Even pictures that get brighter from frame to frame and start again after white.
 
     The address is ``WIDTHxHEIGHT@FPS`` for a camera without end, or
-    ``WIDTHxHEIGHT@FPS#FRAMES`` for one that is lost after so many frames' time. The frame at index ``k`` (time since the start, in
-    frame periods) has the value ``k % 256``, so a reader sees which frame it got.
+    ``WIDTHxHEIGHT@FPS#FRAMES`` for one that is lost after so many frames' time. The
+    frame at index ``k`` (time since the start, in frame periods) has the value
+    ``k % 256``, so a reader sees which frame it got.
     """
 
     def __init__(self, options: SourceOptions) -> None:

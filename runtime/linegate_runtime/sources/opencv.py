@@ -5,16 +5,23 @@ import re
 import socket
 import time
 import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from linegate_bundle.errors import CameraError, ConfigError
-from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.sources.base import Captured, Source, SourceOptions
+
+if TYPE_CHECKING:
+    from linegate_bundle.preprocess import UInt8Array
 
 _STREAMS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322, "rtmp": 1935, "udp": 0, "rtp": 0}
 """Schemes of network streams, each with its usual port; 0 for those without connection."""
+
+_SHORTEST_TRY_S = 0.1
+"""Less than this left of a time-out is not worth another try."""
 
 _DEVICE = re.compile(r"[0-9]{1,3}|/dev/.+")
 
@@ -60,7 +67,7 @@ class OpenCvSource(Source):
         decoded, pixels = self._capture.retrieve(self._buffer)
         if not decoded:
             raise CameraError("expected a frame, got data that cannot be decoded")
-        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
             raise CameraError(
                 f"expected 8-bit colour frames, got {pixels.dtype} of shape {pixels.shape}"
             )
@@ -117,14 +124,14 @@ def _why_not(options: SourceOptions, elapsed_s: float) -> str:
     if parts.scheme.lower() not in _STREAMS:
         if _DEVICE.fullmatch(options.address):
             return "expected a camera, the device is absent, busy or gives no video"
-        if not os.path.exists(options.address):
+        if not Path(options.address).exists():
             raise ConfigError(
                 f"expected a camera, a stream, a video file or a folder, got {options.address!r}; "
                 "there is no such file"
             )
         return "expected a video, OpenCV cannot decode this file"
     left_s = options.open_timeout_s - elapsed_s
-    if left_s < 0.1 or not parts.hostname:
+    if left_s < _SHORTEST_TRY_S or not parts.hostname:
         return f"expected a stream within {options.open_timeout_s:g} s, got no answer"
     port = parts.port or _STREAMS[parts.scheme.lower()]
     try:

@@ -74,8 +74,10 @@ class Belt:
         self._direction = direction
         self._lead_px = lead_px
         # Ahead of the first part by so much lies each part's leading edge.
-        lengths = [part.shape[1] + gap_px for part in parts]
-        self._behind = [sum(lengths[:index]) for index in range(len(lengths))]
+        self._widths: list[int] = [part.shape[1] for part in parts]
+        self._behind = [
+            sum(self._widths[:index]) + index * gap_px for index in range(len(self._widths))
+        ]
         # Twice the view, so that any stretch of it is one slice.
         rng = np.random.default_rng(seed)
         texture = rng.integers(-_TEXTURE, _TEXTURE + 1, (height, width, 1))
@@ -86,7 +88,7 @@ class Belt:
         """Return the index of the first frame in which all parts have gone."""
         if not self._parts:
             return 0
-        last = self._behind[-1] + self._parts[-1].shape[1] + self.size[0] - self._lead_px
+        last = self._behind[-1] + self._widths[-1] + self.size[0] - self._lead_px
         return int(np.ceil(last / self._speed_px)) + 1
 
     def frame(self, index: int) -> UInt8Array:
@@ -110,21 +112,21 @@ class Belt:
         """Return the column of a part's left edge in frame ``index``; parts count from 0."""
         leading = self._travelled(index) + self._lead_px - self._behind[part]
         if self._direction is Direction.LEFT_TO_RIGHT:
-            return leading - self._parts[part].shape[1]
+            return leading - self._widths[part]
         return self.size[0] - leading
 
     def top_edge(self, part: int) -> int:
         """Return the row of a part's upper edge."""
-        return (self.size[1] - self._parts[part].shape[0]) // 2
+        return int(self.size[1] - self._parts[part].shape[0]) // 2
 
     def passages(self) -> list[Passage]:
         """Return for each part when it is wholly in view."""
         return [self._passage(part) for part in range(len(self._parts))]
 
     def _passage(self, part: int) -> Passage:
-        inside = self.size[0] - self._parts[part].shape[1]
+        inside = self.size[0] - self._widths[part]
         # The leading edge must be at least the part's width, at most the view's, inside.
-        start = self._parts[part].shape[1] + self._behind[part] - self._lead_px
+        start = self._widths[part] + self._behind[part] - self._lead_px
         first = max(0, int(np.floor(start / self._speed_px)) - 1)
         while not 0 <= self.left_edge(part, first) <= inside and first < len(self):
             first += 1

@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -46,7 +46,10 @@ class TriggerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Base of a trigger's options; fields of type ``Path`` are relative to the file."""
 
 
-class Trigger(abc.ABC):
+OptionsT = TypeVar("OptionsT", bound=TriggerOptions)
+
+
+class Trigger(abc.ABC, Generic[OptionsT]):
     """Finds the parts in the frames of one camera, in the order they come.
 
     A subclass takes exactly these arguments and raises
@@ -63,7 +66,7 @@ class Trigger(abc.ABC):
     Options: ClassVar[type[TriggerOptions]] = TriggerOptions
 
     @abc.abstractmethod
-    def __init__(self, options: TriggerOptions, region: Box | None = None) -> None: ...
+    def __init__(self, options: OptionsT, region: Box | None = None) -> None: ...
 
     @abc.abstractmethod
     def observe(self, pixels: "UInt8Array", monotonic_ns: int) -> Observation:

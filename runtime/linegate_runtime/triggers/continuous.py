@@ -15,7 +15,7 @@ from linegate_runtime.triggers.base import (
 )
 
 
-class ContinuousOptions(TriggerOptions):
+class ContinuousOptions(TriggerOptions, frozen=True, kw_only=True):
     """Options of the continuous trigger.
 
     Attributes:
@@ -25,13 +25,12 @@ class ContinuousOptions(TriggerOptions):
     frames: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
 
 
-class ContinuousTrigger(Trigger):
+class ContinuousTrigger(Trigger[ContinuousOptions]):
     """Takes every frame's region of interest as a sighting; see :class:`ContinuousOptions`."""
 
     Options: ClassVar[type[TriggerOptions]] = ContinuousOptions
 
-    def __init__(self, options: TriggerOptions, region: Box | None = None) -> None:
-        assert isinstance(options, ContinuousOptions)
+    def __init__(self, options: ContinuousOptions, region: Box | None = None) -> None:
         self._frames = options.frames
         self._region = region
         self._seen = 0

@@ -9,7 +9,7 @@ from linegate_runtime.geometry import Box
 from linegate_runtime.triggers.base import Observation, Sighting, Trigger, TriggerOptions
 
 
-class FakeOptions(TriggerOptions):
+class FakeOptions(TriggerOptions, frozen=True, kw_only=True):
     """Options of the fake trigger.
 
     Attributes:
@@ -20,13 +20,12 @@ class FakeOptions(TriggerOptions):
     script: tuple[Annotated[int, msgspec.Meta(ge=0)], ...] = (1, 1, 1, 0, 2, 2, 2, 0)
 
 
-class FakeTrigger(Trigger):
+class FakeTrigger(Trigger[FakeOptions]):
     """Sees what its script says, in the whole region; never looks at the pixels."""
 
     Options: ClassVar[type[TriggerOptions]] = FakeOptions
 
-    def __init__(self, options: TriggerOptions, region: Box | None = None) -> None:
-        assert isinstance(options, FakeOptions)
+    def __init__(self, options: FakeOptions, region: Box | None = None) -> None:
         self._script = iter(options.script)
         self._region = region
         self._present = 0

@@ -18,7 +18,7 @@ from linegate_runtime.triggers.base import (
     TriggerOptions,
     check_region,
 )
-from linegate_runtime.triggers.scene import Blob, EmptyScene, merge, refine
+from linegate_runtime.triggers.scene import Blob, EmptyScene, merge
 from linegate_runtime.triggers.tracks import Track, Tracker
 
 _LEARNING_FRAMES = 15
@@ -31,7 +31,7 @@ _SIZE_SLACK = 1.1
 """Pieces that fill at most this multiple of the configured part size are one part."""
 
 
-class PresenceOptions(TriggerOptions):
+class PresenceOptions(TriggerOptions, frozen=True, kw_only=True):
     """Options of the presence trigger.
 
     Attributes:
@@ -51,7 +51,7 @@ class PresenceOptions(TriggerOptions):
     closing_px: Annotated[int, msgspec.Meta(ge=0, le=512)] = 12
 
 
-class PresenceTrigger(Trigger):
+class PresenceTrigger(Trigger[PresenceOptions]):
     """Finds parts by their difference to the empty scene and follows them.
 
     A part counts while it lies wholly inside the region of interest, without
@@ -62,8 +62,7 @@ class PresenceTrigger(Trigger):
 
     Options: ClassVar[type[TriggerOptions]] = PresenceOptions
 
-    def __init__(self, options: TriggerOptions, region: Box | None = None) -> None:
-        assert isinstance(options, PresenceOptions)
+    def __init__(self, options: PresenceOptions, region: Box | None = None) -> None:
         self._options = options
         self._region = region
         self._shape: tuple[int, ...] | None = None
@@ -78,17 +77,18 @@ class PresenceTrigger(Trigger):
         view = pixels[region.y : region.bottom, region.x : region.right]
         if self._shape != pixels.shape:
             self._begin(pixels, region)
-        if self._scene is None or self._tracker is None:
+        scene, tracker = self._scene, self._tracker
+        if scene is None or tracker is None:
             self._learn(view)
             return Observation()
-        blobs = self._scene.blobs(view)
+        blobs = scene.blobs(view)
         size = self._options.part_size
         if size is not None:
             blobs = merge(blobs, size.width * _SIZE_SLACK, size.height * _SIZE_SLACK)
-        update = self._tracker.update(blobs, monotonic_ns / 1e9)
+        update = tracker.update(blobs, monotonic_ns / 1e9)
         return Observation(
             sightings=tuple(
-                self._sighting(view, track.number, track.blob, region)
+                self._sighting(track.number, scene.refine(view, track.blob), region)
                 for track in update.seen
                 if track.number is not None and track.blob.is_whole
             ),
@@ -123,10 +123,8 @@ class PresenceTrigger(Trigger):
     def _teach(self, empty: UInt8Array) -> None:
         self._scene = EmptyScene(empty, self._options.threshold, self._options.closing_px)
 
-    def _sighting(self, view: UInt8Array, part: int, blob: Blob, region: Box) -> Sighting:
-        assert self._scene is not None
-        fine = refine(view, blob, 2 * self._scene.factor, self._options.threshold)
-        return Sighting(part=part, box=_box(fine, self._options.part_size, region))
+    def _sighting(self, part: int, blob: Blob, region: Box) -> Sighting:
+        return Sighting(part=part, box=_box(blob, self._options.part_size, region))
 
 
 def _box(blob: Blob, size: Size | None, region: Box) -> Box:

@@ -1,7 +1,9 @@
 """Where a frame differs from the empty scene: blobs, and their edges to less than a pixel."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +16,8 @@ Rectangle = tuple[int, int, int, int]
 
 _COARSE_SIDE = 100
 """The picture is halved for as long as its shorter side keeps this many pixels."""
+
+_LARGEST_FACTOR = 32
 
 _ADAPTATION = 0.02
 """Share of a new frame in the running picture of the empty scene: 1.7 s at 30 a second."""
@@ -74,8 +78,7 @@ class EmptyScene:
         """
         small = shrink(pixels, self.factor)
         empty = cv2.convertScaleAbs(self._mean)
-        blue, green, red = cv2.split(cv2.absdiff(small, empty))
-        difference = cv2.max(cv2.max(blue, green), red)
+        difference = _largest_channel(cv2.absdiff(small, empty))
         _, mask = cv2.threshold(difference, self._threshold, 255, cv2.THRESH_BINARY)
         if self._closing.size > 1:
             mask = _close(mask, self._closing)
@@ -85,6 +88,29 @@ class EmptyScene:
         large = [(x, y, w, h) for x, y, w, h in rectangles if max(w, h) >= smallest]
         self._adapt(small, large)
         return [self._blob(rectangle, mask.shape) for rectangle in large]
+
+    def refine(self, pixels: UInt8Array, blob: Blob) -> Blob:
+        """Find the four edges of a whole blob in the full picture.
+
+        At each edge a strip is compared with its own outermost pixels, which show the
+        scene in the light of this very frame. The edge lies where the mean difference
+        passes the threshold, between pixels by linear interpolation.
+
+        Args:
+            pixels: as for :meth:`blobs`.
+            blob: one of what that returned.
+        """
+        find = functools.partial(_edge, reach=2 * self.factor, threshold=self._threshold)
+        across = pixels[_samples(blob.top, blob.bottom)].transpose(1, 0, 2)
+        down = pixels[:, _samples(blob.left, blob.right)]
+        height, width = pixels.shape[:2]
+        return dataclasses.replace(
+            blob,
+            left=find(across, blob.left),
+            right=width - find(across[::-1], width - blob.right),
+            top=find(down, blob.top),
+            bottom=height - find(down[::-1], height - blob.bottom),
+        )
 
     def _adapt(self, small: UInt8Array, parts: Sequence[Rectangle]) -> None:
         # What stands on the scene is left out as a whole and with a margin, so that no
@@ -134,54 +160,39 @@ def union(one: Blob, other: Blob) -> Blob:
     )
 
 
-def refine(pixels: UInt8Array, blob: Blob, reach: int, threshold: int) -> Blob:
-    """Find the four edges of a whole blob in the full picture.
-
-    At each edge a strip of ``2 * reach`` pixels across is compared with its own
-    outermost pixels, which show the scene in the light of this very frame. The edge
-    lies where the mean difference passes ``threshold``, between pixels by linear
-    interpolation.
+def _edge(lines: UInt8Array, coarse: float, *, reach: int, threshold: int) -> float:
+    """Return where along axis 0 of ``(positions, samples, 3)`` a part begins.
 
     Args:
-        pixels: BGR uint8, the region of interest.
-        blob: edges that are right to ``reach`` pixels.
-        reach: how far an edge may be off, in pixels.
-        threshold: as for :class:`EmptyScene`.
+        lines: BGR uint8, from outside to inside.
+        coarse: where it begins, to ``reach`` positions.
+        reach: how far that may be off.
+        threshold: difference in grey levels that marks the part.
     """
-    columns = _samples(blob.left, blob.right)
-    rows = _samples(blob.top, blob.bottom)
-    across = pixels[rows].transpose(1, 0, 2)
-    down = pixels[:, columns]
-    height, width = pixels.shape[:2]
-    return dataclasses.replace(
-        blob,
-        left=_edge(across, blob.left, reach, threshold),
-        right=width - _edge(across[::-1], width - blob.right, reach, threshold),
-        top=_edge(down, blob.top, reach, threshold),
-        bottom=height - _edge(down[::-1], height - blob.bottom, reach, threshold),
-    )
-
-
-def _edge(lines: UInt8Array, coarse: float, reach: int, threshold: int) -> float:
-    """Return where along axis 0 of ``(positions, samples, 3)`` a part begins."""
     start = max(0, int(coarse) - reach)
-    strip = lines[start : int(coarse) + reach + 1].astype(np.int16)
-    outside = strip[: max(1, reach // 2)].mean(axis=0).astype(np.int16)
-    difference = np.abs(strip - outside)
-    profile = difference.max(axis=2).mean(axis=1)
-    above = np.flatnonzero(profile >= threshold)
-    if above.size == 0 or above[0] == 0:
+    strip = np.ascontiguousarray(lines[start : int(coarse) + reach + 1])
+    outermost = cv2.reduce(strip[: max(1, reach // 2)], 0, cv2.REDUCE_AVG)
+    difference = _largest_channel(cv2.absdiff(strip, np.repeat(outermost, len(strip), axis=0)))
+    profile: list[float] = cv2.reduce(difference, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[
+        :, 0
+    ].tolist()
+    first = next((index for index, value in enumerate(profile) if value >= threshold), 0)
+    if first == 0:
         return coarse
-    first = int(above[0])
-    before, after = float(profile[first - 1]), float(profile[first])
+    before, after = profile[first - 1], profile[first]
     return start + first - 0.5 + (threshold - before) / (after - before)
 
 
-def _samples(start: float, stop: float) -> npt.NDArray[np.intp]:
+def _largest_channel(difference: npt.NDArray[Any]) -> UInt8Array:
+    blue, green, red = cv2.split(difference)
+    return cv2.max(cv2.max(blue, green), red).view(np.uint8)
+
+
+def _samples(start: float, stop: float) -> slice:
     """Return lines of the middle half of an edge, where corners cannot mislead."""
     quarter = (stop - start) / 4
-    count = max(1, min(_EDGE_SAMPLES, int(2 * quarter)))
-    return np.linspace(start + quarter, stop - quarter, count, endpoint=False).astype(np.intp)
+    step = max(1, int(2 * quarter / _EDGE_SAMPLES))
+    return slice(int(start + quarter), int(stop - quarter) + 1, step)
 
 
 def shrink(pixels: UInt8Array, factor: int) -> UInt8Array:
@@ -199,14 +210,14 @@ def shrink(pixels: UInt8Array, factor: int) -> UInt8Array:
 def _factor(pixels: UInt8Array) -> int:
     shorter = min(pixels.shape[:2])
     factor = 1
-    while shorter // (factor * 2) >= _COARSE_SIDE and factor < 32:
+    while shorter // (factor * 2) >= _COARSE_SIDE and factor < _LARGEST_FACTOR:
         factor *= 2
     return factor
 
 
-def _close(mask: npt.NDArray[np.uint8], kernel: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _close(mask: npt.NDArray[Any], kernel: npt.NDArray[Any]) -> npt.NDArray[Any]:
     # With a border of background, else closing would tie blobs to the picture's edge.
     reach = kernel.shape[0] // 2
     framed = cv2.copyMakeBorder(mask, reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0)
     closed = cv2.morphologyEx(framed, cv2.MORPH_CLOSE, kernel)
-    return closed[reach:-reach, reach:-reach].view(np.uint8)
+    return closed[reach:-reach, reach:-reach]

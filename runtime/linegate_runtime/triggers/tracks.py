@@ -1,6 +1,7 @@
 """Following blobs from frame to frame, so that each part gets one number."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 from linegate_runtime.triggers.scene import Blob, union
@@ -103,13 +104,10 @@ class Tracker:
                 continue
             place = track.predict(time_s)
             pieces = [blob for blob in blobs if _centre_lies_in(blob, place)]
-            joined = pieces[0] if pieces else None
-            for piece in pieces[1:]:
-                assert joined is not None
-                joined = union(joined, piece)
-            if joined is None or len(pieces) == 1 or not _fits(joined, track.size):
-                continue
-            blobs = [blob for blob in blobs if blob not in pieces] + [joined]
+            if len(pieces) > 1:
+                joined = functools.reduce(union, pieces)
+                if _fits(joined, track.size):
+                    blobs = [blob for blob in blobs if blob not in pieces] + [joined]
         return blobs
 
     def _match(

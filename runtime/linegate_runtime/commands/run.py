@@ -1,0 +1,152 @@
+"""``linegate run``: live inspection of one camera.
+
+The camera's process starts before anything heavy is imported, so that the camera
+opens while Python loads OpenCV and the engine; hence the imports in functions.
+"""
+
+import argparse
+from pathlib import Path
+
+from linegate_bundle.command import Command
+from linegate_runtime.geometry import Box, Size
+from linegate_runtime.signals import stop_on_signals
+
+_DESCRIPTION = """\
+Watch a camera, find each part, judge it, and write one row a part to a SQLite file.
+
+  linegate run cells-1.0.0.linegate --camera http://192.168.1.20/stream.mjpg \\
+      --empty empty.png --part-size 300x300
+
+A camera that does not answer or is lost is opened again until the run ends.
+Ctrl-C or SIGTERM ends it in order: parts in view are judged with the frames seen."""
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the .linegate file")
+    camera = parser.add_argument_group("camera")
+    camera.add_argument(
+        "--camera",
+        metavar="ADDRESS",
+        help="http://, rtsp://, a device number, a video file or a folder of images",
+    )
+    camera.add_argument(
+        "--source", metavar="NAME", help="opencv, folder or fake (default: by the address)"
+    )
+    parts = parser.add_argument_group("parts")
+    parts.add_argument(
+        "--trigger",
+        metavar="NAME",
+        help="presence (default), continuous or an added trigger",
+    )
+    parts.add_argument(
+        "--empty",
+        type=Path,
+        metavar="PICTURE",
+        help="the scene without parts (default: learned from the first frames)",
+    )
+    parts.add_argument(
+        "--part-size",
+        type=_size,
+        metavar="WxH",
+        help="crop of this size in pixels, centred on the part (default: the part's own edges)",
+    )
+    parts.add_argument(
+        "--region",
+        type=_region,
+        metavar="X,Y,W,H",
+        help="look only there, in pixels (default: the whole frame)",
+    )
+    engine = parser.add_argument_group("engine")
+    engine.add_argument(
+        "--engine", metavar="NAME", help="tflite (default), onnx or an added engine"
+    )
+    engine.add_argument(
+        "--threads", type=_whole, metavar="N", help="threads of one inference (default: 1)"
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="SQLite file with one row a part (default: linegate.sqlite)",
+    )
+    output.add_argument(
+        "--json", action="store_true", help="verdicts as JSON lines on the standard output"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with all of this")
+    parser.add_argument("--parts", type=_whole, metavar="N", help="end after so many parts")
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="end after so long")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from linegate_runtime.capture import Capture  # noqa: PLC0415
+    from linegate_runtime.config import Overrides, load_config  # noqa: PLC0415
+
+    config = load_config(
+        options.config,
+        Overrides(
+            camera=options.camera,
+            source=options.source,
+            region=options.region,
+            trigger=options.trigger,
+            empty=options.empty,
+            part_size=options.part_size,
+            engine=options.engine,
+            threads=options.threads,
+            record=options.record,
+        ),
+    )
+    with stop_on_signals() as is_stopped, Capture(config.camera) as capture:
+        from linegate_runtime.live import Wishes, inspect_live  # noqa: PLC0415
+        from linegate_runtime.loop import Limits  # noqa: PLC0415
+
+        wishes = Wishes(
+            limits=Limits(parts=options.parts, seconds=options.seconds),
+            json_lines=options.json,
+            is_stopped=is_stopped,
+        )
+        inspect_live(options.bundle, config, capture, wishes)
+    return 0
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 up, got {text}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
+    return seconds
+
+
+def _size(text: str) -> Size:
+    try:
+        width, height = (_whole(number) for number in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected WxH such as 300x300, got {text}") from None
+    return Size(width, height)
+
+
+def _region(text: str) -> Box:
+    try:
+        x, y, width, height = (int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected X,Y,W,H such as 0,60,640,360, got {text}"
+        ) from None
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise argparse.ArgumentTypeError(f"expected X,Y from 0 and W,H from 1 up, got {text}")
+    return Box(x, y, width, height)
+
+
+COMMAND = Command(
+    name="run",
+    help="judge the parts before a live camera",
+    description=_DESCRIPTION,
+    configure=_configure,
+    run=_run,
+)
