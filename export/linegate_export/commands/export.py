@@ -1,0 +1,161 @@
+"""``linegate export``: a run folder becomes a bundle, if it passes the accuracy gate."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from linegate_bundle.command import Command
+
+_DESCRIPTION = """\
+Convert a trained model to int8 TFLite and int8 ONNX, run both on the test
+pictures exactly as a device will, and compare them with the float model.
+
+If they pass, three files are written to DIR:
+  NAME-VERSION.linegate       the bundle: all that a device needs, in one file
+  NAME-VERSION.report.html    for people: figures, pictures, errors; needs no network
+  NAME-VERSION.accuracy.json  for machines: the same figures
+If they do not, the exit code is 10 and there is no bundle, only the report.
+
+Exporting a run twice gives the same bytes.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("run", metavar="RUN", type=Path, help="run folder of `linegate train`")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder for the results"
+    )
+    parser.add_argument(
+        "--version", metavar="X.Y.Z", default="1.0.0", help="version of the bundle (1.0.0)"
+    )
+    parser.add_argument("--name", help="name of the bundle (the run's name)")
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, help="folder of the pictures, if they have moved"
+    )
+    parser.add_argument(
+        "--with-float32",
+        action="store_true",
+        help="put the float32 ONNX model into the bundle too",
+    )
+    parser.add_argument(
+        "--figures", metavar="DIR", type=Path, help="also save the key figure as PNG there"
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace existing results; a failed gate then takes the old bundle away",
+    )
+    _add_gate(parser.add_argument_group("the gate (shares: 0.01 is 1 %)"))
+    _add_policy(parser.add_argument_group("the decision (rates on the calibration part)"))
+
+
+def _add_gate(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--max-accuracy-loss",
+        metavar="SHARE",
+        type=float,
+        default=0.01,
+        help="what each int8 model may lose against float on the test part (0.01)",
+    )
+    group.add_argument(
+        "--max-auc-loss",
+        metavar="SHARE",
+        type=float,
+        default=0.02,
+        help="what each int8 model may lose of the area under the ROC curve (0.02)",
+    )
+    group.add_argument(
+        "--min-agreement",
+        metavar="SHARE",
+        type=float,
+        default=0.995,
+        help="test pictures on which int8 TFLite and int8 ONNX must give one label (0.995)",
+    )
+
+
+def _add_policy(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--max-escape-rate",
+        metavar="SHARE",
+        type=float,
+        default=0.05,
+        help="share of the defects that may be accepted (0.05)",
+    )
+    group.add_argument(
+        "--max-false-reject-rate",
+        metavar="SHARE",
+        type=float,
+        default=0.05,
+        help="share of the good parts that may be rejected (0.05)",
+    )
+    group.add_argument(
+        "--vote-frames",
+        metavar="N",
+        type=int,
+        default=5,
+        help="frames of a part that are voted into one verdict (5)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export and say what came out."""
+    # TensorFlow reads it when it is imported; it says nothing that a user could act on.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _write("Loading TensorFlow")
+    from linegate_export.exporter import ExportOptions, export  # noqa: PLC0415 - takes seconds
+    from linegate_export.gate import GateLimits  # noqa: PLC0415
+    from linegate_export.policy import PolicyTargets  # noqa: PLC0415
+
+    options = ExportOptions(
+        run=arguments.run,
+        out=arguments.out,
+        version=arguments.version,
+        name=arguments.name,
+        data=arguments.data,
+        figures=arguments.figures,
+        limits=GateLimits(
+            maximum_accuracy_loss=arguments.max_accuracy_loss,
+            maximum_auc_loss=arguments.max_auc_loss,
+            minimum_agreement=arguments.min_agreement,
+        ),
+        targets=PolicyTargets(
+            maximum_escape_rate=arguments.max_escape_rate,
+            maximum_false_reject_rate=arguments.max_false_reject_rate,
+            vote_frames=arguments.vote_frames,
+        ),
+        with_float32=arguments.with_float32,
+        force=arguments.force,
+    )
+    result = export(options, _write)
+    test = result.summary.test
+    for title, measured in (
+        ("float32", test.float32),
+        ("int8 TFLite", test.int8_tflite),
+        ("int8 ONNX", test.int8_onnx),
+    ):
+        low, high = measured.interval
+        _write(
+            f"{title:12} {100 * measured.accuracy:5.1f} % right "
+            f"({100 * low:.1f} to {100 * high:.1f}), AUC {measured.auc:.3f}"
+        )
+    _write(f"TFLite and ONNX agree on {100 * test.agreement_tflite_onnx:.2f} % of {test.n}")
+    for path in result.outputs.paths:
+        _write(str(path))
+    return 0
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+COMMAND = Command(
+    name="export",
+    help="turn a trained run into a bundle that passed its accuracy gate",
+    description=_DESCRIPTION,
+    configure=configure,
+    run=run,
+)

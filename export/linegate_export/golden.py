@@ -1,0 +1,187 @@
+"""Golden frames: pictures inside the bundle with the logits that each model must give.
+
+``linegate verify`` runs them on the device. A frame is stored without loss, so its
+pixels are the same everywhere, and the expected logits are those of the stored
+picture, measured with the engine that the entry names. How near another machine
+must come depends on the engine:
+
+* int8 TFLite: one step of the output. The same kernels were bit-identical on x86
+  and ARM; other kernels are another engine, and one that differs more is worth a look.
+* int8 ONNX: onnxruntime computes some operators in float and differs between
+  processors about as much as from TFLite. So the allowance is the largest difference
+  between the two engines on the whole test part, and at least four steps.
+* float32: a thousandth of the largest logit, far above rounding, far below a fault.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from linegate_bundle.errors import DataError
+from linegate_bundle.images import decode_image
+from linegate_bundle.manifest import (
+    LOGITS,
+    Activation,
+    DecisionPolicy,
+    GoldenFrame,
+    GoldenOutput,
+    ModelEntry,
+    ModelFormat,
+    PreprocessSpec,
+)
+from linegate_bundle.preprocess import Preprocessor, UInt8Array
+from linegate_bundle.run_folder import SplitRow
+from linegate_export.conversion import Artifact
+from linegate_export.evaluate import Evaluation, evaluate
+from linegate_export.pictures import read_checked
+
+Float64Array = npt.NDArray[np.float64]
+
+_FRAMES = 8
+_FEWEST_BORDERLINE = 4
+_MOST_FRAMES = 64
+_LARGEST_SIDE = 640
+_SAME_KERNEL_STEPS = 1
+_FEWEST_OTHER_PROCESSOR_STEPS = 4
+_FLOAT_SHARE = 1e-3
+_SMALLEST_PROBABILITY = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """Golden frames as the manifest lists them, and their pictures by member name."""
+
+    frames: tuple[GoldenFrame, ...]
+    members: dict[str, bytes]
+
+
+def choose_frames(
+    probabilities: Float64Array,
+    defect_probability: Float64Array,
+    truth: Sequence[int],
+    policy: DecisionPolicy,
+) -> list[int]:
+    """Choose the clearest picture of every label, then the most borderline ones.
+
+    Args:
+        probabilities: shape ``(n, labels)``.
+        defect_probability: shape ``(n,)``.
+        truth: index of each picture's true label, length n.
+        policy: borderline is what lies nearest to one of its thresholds, in log-odds.
+
+    Returns:
+        About eight different indices, sorted; more where there are many labels.
+    """
+    true = np.asarray(truth)
+    chosen: list[int] = []
+    for label in sorted(set(truth)):
+        own = np.flatnonzero(true == label)
+        chosen.append(int(own[np.argmax(probabilities[own, label])]))
+    thresholds = np.array([policy.accept_at_most, policy.reject_at_least])
+    margin = np.abs(_log_odds(defect_probability)[:, None] - _log_odds(thresholds)).min(axis=1)
+    wanted = min(_MOST_FRAMES, max(_FRAMES, len(chosen) + _FEWEST_BORDERLINE))
+    for index in np.argsort(margin, kind="stable"):
+        if len(chosen) >= wanted:
+            break
+        if int(index) not in chosen:
+            chosen.append(int(index))
+    return sorted(chosen[:wanted])
+
+
+def make_golden(
+    rows: Sequence[SplitRow],
+    folder: Path,
+    spec: PreprocessSpec,
+    activation: Activation,
+    artifacts: Sequence[tuple[Artifact, float]],
+) -> Golden:
+    """Store pictures and run every artifact on them as stored.
+
+    Args:
+        rows: the chosen pictures of the test part.
+        folder: the data folder that their paths are relative to.
+        spec: preprocessing of the models.
+        activation: of the models.
+        artifacts: each with the tolerance of its logits, see :func:`tolerance`.
+    """
+    members = {
+        f"golden/{index:03d}.png": encode_picture(read_checked(row, folder))
+        for index, row in enumerate(rows)
+    }
+    preprocess = Preprocessor(spec)
+    pixels = np.stack([preprocess(decode_image(content)) for content in members.values()])
+    evaluations = [
+        (evaluate(artifact, pixels, activation, f"golden {artifact.entry.file}"), allowed)
+        for artifact, allowed in artifacts
+    ]
+    frames = tuple(
+        GoldenFrame(
+            file=file,
+            label=row.label,
+            outputs=tuple(
+                _output(evaluation, index, allowed) for evaluation, allowed in evaluations
+            ),
+        )
+        for index, (file, row) in enumerate(zip(members, rows, strict=True))
+    )
+    return Golden(frames, members)
+
+
+def tolerance(entry: ModelEntry, engine_spread: float, largest_logit: float) -> float:
+    """Return how much a logit of a golden frame may differ on another machine.
+
+    Args:
+        entry: the model.
+        engine_spread: largest difference of a logit between int8 TFLite and int8
+            ONNX on the test part.
+        largest_logit: largest absolute float logit on the test part.
+    """
+    quantization = entry.output(LOGITS).quantization
+    if quantization is None:
+        return _FLOAT_SHARE * max(1.0, largest_logit)
+    if entry.format is ModelFormat.TFLITE:
+        steps = _SAME_KERNEL_STEPS
+    else:
+        steps = max(_FEWEST_OTHER_PROCESSOR_STEPS, math.ceil(engine_spread / quantization.scale))
+    # Stored values are whole steps; the half one only takes up rounding of the product.
+    return (steps + 0.5) * quantization.scale
+
+
+def encode_picture(frame: UInt8Array) -> bytes:
+    """Encode a BGR picture ``(height, width, 3)`` as PNG, reduced to at most 640 pixels a side.
+
+    A grey one is stored as grey; decoding gives three equal channels again.
+    """
+    height, width = frame.shape[:2]
+    factor = _LARGEST_SIDE / max(height, width)
+    picture: npt.NDArray[np.uint8] = frame
+    if factor < 1:
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        picture = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).view(np.uint8)
+    if (picture == picture[..., :1]).all():
+        picture = picture[..., 0]
+    written, content = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    if not written:
+        raise DataError(f"OpenCV cannot write a picture of shape {picture.shape} as PNG")
+    return content.tobytes()
+
+
+def _output(evaluation: Evaluation, index: int, allowed: float) -> GoldenOutput:
+    entry = evaluation.artifact.entry
+    return GoldenOutput(
+        file=entry.file,
+        engine=entry.engine,
+        logits=tuple(map(float, evaluation.logits[index])),
+        tolerance=allowed,
+    )
+
+
+def _log_odds(probability: Float64Array) -> Float64Array:
+    clipped = np.clip(probability, _SMALLEST_PROBABILITY, 1.0 - _SMALLEST_PROBABILITY)
+    result: Float64Array = np.log(clipped) - np.log1p(-clipped)
+    return result

@@ -1,0 +1,192 @@
+"""An ONNX graph in canonical form: the same model gives the same bytes, and nothing is superfluous.
+
+tf2onnx numbers its tensors by a counter of the process and sorts them in no fixed
+order. Here nodes stand in the order in which the outputs need them, tensors are
+named by it, and what no output needs is gone.
+"""
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from linegate_bundle.manifest import LOGITS, Quantization
+from linegate_export.conversion import INPUT, ConversionError
+
+OPSET = 17
+_PRODUCER = "linegate"
+
+
+def tflite_to_onnx(content: bytes) -> Any:
+    """Convert a TFLite model to a canonical ``onnx.ModelProto`` with ``image`` and ``logits``."""
+    import tf2onnx  # noqa: PLC0415 - slow, and it sets an environment variable on import
+
+    with tempfile.TemporaryDirectory(prefix="linegate-") as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(content)
+        with _root_logger_untouched():
+            model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
+    return canonical(model)
+
+
+def canonical(model: Any) -> Any:
+    """Return an equal model with one input ``image``, one output ``logits`` and canonical names.
+
+    Scale and zero point of a constant are its own, never shared with another
+    constant: onnxruntime turns weights into uint8 where the processor needs it, and
+    up to 1.32 at least fails on a shared zero point.
+
+    Raises:
+        ConversionError: more inputs or outputs, or a graph inside a node.
+    """
+    graph = model.graph
+    if len(graph.input) != 1 or len(graph.output) != 1:
+        raise ConversionError(
+            f"expected an ONNX graph with one input and one output, got {len(graph.input)} "
+            f"and {len(graph.output)}"
+        )
+    builder = _Builder(graph)
+    for node in _needed_nodes(graph):
+        builder.add(node)
+    result = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            builder.nodes,
+            _PRODUCER,
+            [onnx.helper.make_value_info(INPUT, graph.input[0].type)],
+            [onnx.helper.make_value_info(LOGITS, graph.output[0].type)],
+            builder.constants,
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=model.ir_version,
+        producer_name=_PRODUCER,
+    )
+    onnx.checker.check_model(result, full_check=True)
+    return result
+
+
+class _Builder:
+    """Copies nodes in order and names everything by the node that first meets it."""
+
+    def __init__(self, graph: Any) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self._given = {tensor.name: tensor for tensor in graph.initializer}
+        self._output = graph.output[0].name
+        self._names = {"": "", graph.input[0].name: INPUT}
+
+    def add(self, node: Any) -> None:
+        if node.domain not in {"", "ai.onnx"}:
+            raise ConversionError(
+                f"expected operators of ONNX itself, got {node.op_type} of {node.domain!r}"
+            )
+        own = f"{node.op_type}_{len(self.nodes)}"
+        describes_constant = node.op_type == "DequantizeLinear" and node.input[0] in self._given
+        inputs = [
+            self._constant(name, f"{own}_input{place}", shared=not (describes_constant and place))
+            if name in self._given
+            else self._names[name]
+            for place, name in enumerate(node.input)
+        ]
+        for place, name in enumerate(node.output):
+            self._names[name] = LOGITS if name == self._output else f"{own}_output{place}"
+        outputs = [self._names[name] for name in node.output]
+        attributes = sorted(node.attribute, key=lambda attribute: str(attribute.name))
+        copy = onnx.helper.make_node(node.op_type, inputs, outputs, name=own)
+        copy.attribute.extend(attributes)
+        self.nodes.append(copy)
+
+    def _constant(self, name: str, own: str, *, shared: bool) -> str:
+        if shared and name in self._names:
+            return self._names[name]
+        values = onnx.numpy_helper.to_array(self._given[name])
+        self.constants.append(onnx.numpy_helper.from_array(values, own))
+        if shared:
+            self._names[name] = own
+        return own
+
+
+def to_bytes(model: Any) -> bytes:
+    """Serialize a model; the same in, the same out."""
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def signature(model: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return dtype and shape of every input and output by name."""
+    return {
+        value.name: (
+            np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)).name,
+            tuple(dimension.dim_value for dimension in value.type.tensor_type.shape.dim),
+        )
+        for value in (*model.graph.input, *model.graph.output)
+    }
+
+
+def edge_quantization(model: Any, name: str) -> Quantization:
+    """Return the quantization of the int8 tensor ``name``, an input or output of the graph.
+
+    Raises:
+        ConversionError: no QuantizeLinear or DequantizeLinear stands there.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in _path_inwards(model.graph, name):
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"}:
+            scale, zero_point = (
+                onnx.numpy_helper.to_array(constants[tensor]) for tensor in node.input[1:3]
+            )
+            return Quantization(scale=float(scale), zero_point=int(zero_point))
+    raise ConversionError(f"expected the ONNX tensor {name!r} to be quantized, it is not")
+
+
+_MOVES_VALUES_ONLY = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"})
+
+
+def _path_inwards(graph: Any, name: str) -> list[Any]:
+    """Return the nodes from an edge of the graph to the first that computes."""
+    from_input = name == graph.input[0].name
+    path = []
+    while True:
+        near = [node for node in graph.node if name in (node.input if from_input else node.output)]
+        path += near
+        if len(near) != 1 or near[0].op_type not in _MOVES_VALUES_ONLY:
+            return path
+        name = near[0].output[0] if from_input else near[0].input[0]
+
+
+def _needed_nodes(graph: Any) -> list[Any]:
+    """Return the nodes that the output needs, each after those that it needs itself."""
+    producer = {name: node for node in graph.node for name in node.output}
+    ordered: list[Any] = []
+    done: set[str] = set()
+    stack = [(graph.output[0].name, False)]
+    while stack:
+        name, inputs_are_done = stack.pop()
+        node = producer.get(name)
+        if node is None or name in done:
+            continue
+        if inputs_are_done:
+            done.update(node.output)
+            ordered.append(node)
+            continue
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            raise ConversionError(f"expected no graph inside a node, got one in {node.op_type}")
+        stack.append((name, True))
+        stack.extend((needed, False) for needed in reversed(node.input))
+    return ordered
+
+
+@contextlib.contextmanager
+def _root_logger_untouched() -> Any:
+    """tf2onnx sets up the root logger; the program that calls us has its own."""
+    import logging  # noqa: PLC0415
+
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -1,0 +1,166 @@
+"""Choosing the accept and reject thresholds on the calibration part.
+
+The rule is empirical: on the calibration part itself the escape rate and the
+false-reject rate stay within their limits, and between the thresholds a part is
+unsure. Other parts will show somewhat other rates; nothing is guaranteed here.
+
+With ``e`` escapes allowed, the (e+1)-th smallest defect probability among the
+defects must not be accepted; likewise for good pictures at the other end. If the
+two limits leave a gap, the thresholds divide it into thirds, so that what lies
+in the middle of no man's land is unsure. If they cross, each threshold goes as
+near to its limit as the neighbouring observation allows, half way to it.
+"""
+
+import dataclasses
+import math
+from collections import Counter
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from linegate_bundle.decide import judge
+from linegate_bundle.errors import ConfigError, GateError
+from linegate_bundle.manifest import DecisionPolicy, Verdict, VoteMethod, VotePolicy
+
+Float64Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+DEFAULT_MAXIMUM_RATE = 0.05
+DEFAULT_VOTE_FRAMES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyTargets:
+    """What the thresholds must reach on the calibration part.
+
+    Attributes:
+        maximum_escape_rate: share of the defects that may be accepted, 0 to 1.
+        maximum_false_reject_rate: share of the good pictures that may be rejected, 0 to 1.
+        vote_frames: how many frames of a part are voted into one verdict.
+    """
+
+    maximum_escape_rate: float = DEFAULT_MAXIMUM_RATE
+    maximum_false_reject_rate: float = DEFAULT_MAXIMUM_RATE
+    vote_frames: int = DEFAULT_VOTE_FRAMES
+
+    def __post_init__(self) -> None:
+        for option, rate in (
+            ("--max-escape-rate", self.maximum_escape_rate),
+            ("--max-false-reject-rate", self.maximum_false_reject_rate),
+        ):
+            if not 0.0 <= rate < 1.0:
+                raise ConfigError(f"{option}: expected a share from 0 to below 1, got {rate}")
+        if not 1 <= self.vote_frames <= _MOST_VOTE_FRAMES:
+            raise ConfigError(
+                f"--vote-frames: expected 1 to {_MOST_VOTE_FRAMES}, got {self.vote_frames}"
+            )
+
+
+_MOST_VOTE_FRAMES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class VerdictCounts:
+    """What a policy does to pictures whose truth is known.
+
+    Attributes:
+        defects: how many are defective.
+        goods: how many are good.
+        escapes: defects with the verdict accept.
+        false_rejects: good ones with the verdict reject.
+        unsure: any with the verdict unsure.
+    """
+
+    defects: int
+    goods: int
+    escapes: int
+    false_rejects: int
+    unsure: int
+
+
+def count_verdicts(
+    defect_probability: Float64Array, defective: BoolArray, policy: DecisionPolicy
+) -> VerdictCounts:
+    """Judge pictures by a policy and count; both arrays have the shape ``(n,)``."""
+    verdicts = [judge(float(value), policy) for value in defect_probability]
+    judged = Counter(zip(verdicts, defective.tolist(), strict=True))
+    return VerdictCounts(
+        defects=int(defective.sum()),
+        goods=int((~defective).sum()),
+        escapes=judged[Verdict.ACCEPT, True],
+        false_rejects=judged[Verdict.REJECT, False],
+        unsure=judged[Verdict.UNSURE, True] + judged[Verdict.UNSURE, False],
+    )
+
+
+def allowed_count(rate: float, count: int) -> int:
+    """Return how many of ``count`` a rate allows, rounded down; the rate is taken as written."""
+    return math.floor(Fraction(str(rate)) * count)
+
+
+def choose_policy(
+    defect_probability: Float64Array, defective: BoolArray, targets: PolicyTargets
+) -> DecisionPolicy:
+    """Choose thresholds that hold the targets on these pictures.
+
+    Args:
+        defect_probability: shape ``(n,)``, of the model that will run.
+        defective: the truth, shape ``(n,)``, with at least one of each.
+        targets: the rates to hold.
+
+    Raises:
+        GateError: no threshold can hold a target, because the model is certain of
+            the wrong answer (probability exactly 0 or 1) for too many.
+    """
+    defects = np.sort(defect_probability[defective])
+    goods = np.sort(defect_probability[~defective])
+    escapes = allowed_count(targets.maximum_escape_rate, len(defects))
+    false_rejects = allowed_count(targets.maximum_false_reject_rate, len(goods))
+    # accept_at_most must stay below the first, reject_at_least above the second.
+    above_accept = float(defects[escapes])
+    below_reject = float(goods[len(goods) - 1 - false_rejects])
+    _require_possible(above_accept, below_reject)
+    if below_reject < above_accept:
+        accept, reject = _thirds(below_reject, above_accept)
+    else:
+        accept = _half_way_down(above_accept, defect_probability)
+        reject = _half_way_up(below_reject, defect_probability)
+    return DecisionPolicy(
+        accept_at_most=accept,
+        reject_at_least=reject,
+        vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=targets.vote_frames),
+    )
+
+
+def _require_possible(above_accept: float, below_reject: float) -> None:
+    if above_accept <= 0.0:
+        raise GateError(
+            "no accept threshold holds the escape rate on the calibration part: too many defects "
+            "have a defect probability of exactly 0; train longer or look for wrong labels"
+        )
+    if below_reject >= 1.0:
+        raise GateError(
+            "no reject threshold holds the false-reject rate on the calibration part: too many "
+            "good pictures have a defect probability of exactly 1; train longer or look for "
+            "wrong labels"
+        )
+
+
+def _thirds(low: float, high: float) -> tuple[float, float]:
+    third = (high - low) / 3.0
+    accept, reject = low + third, high - third
+    # Neighbouring floating-point numbers have no thirds between them.
+    return (accept, reject) if low < accept < reject < high else (low, high)
+
+
+def _half_way_down(limit: float, observed: Float64Array) -> float:
+    below = float(observed[observed < limit].max(initial=0.0))
+    middle = (below + limit) / 2.0
+    return middle if middle < limit else below
+
+
+def _half_way_up(limit: float, observed: Float64Array) -> float:
+    above = float(observed[observed > limit].min(initial=1.0))
+    middle = (above + limit) / 2.0
+    return middle if middle > limit else above

@@ -1,0 +1,236 @@
+"""The report for people: one HTML file that needs no network and no other file."""
+
+import dataclasses
+
+import cv2
+import jinja2
+import numpy as np
+import numpy.typing as npt
+
+from linegate_bundle.manifest import AccuracyReport, Colour, Label, PreprocessSpec, Verdict
+from linegate_bundle.preprocess import UInt8Array
+from linegate_bundle.run_folder import RunRecord
+from linegate_export import figures
+from linegate_export.evaluate import Score
+from linegate_export.pictures import Pictures
+from linegate_export.policy import PolicyTargets
+from linegate_export.statistics import exact_interval
+from linegate_export.summary import Summary
+
+_MOST_EXAMPLES = 8
+_MOST_ERRORS = 12
+_MOST_FLIPS = 12
+_THUMBNAIL_SIDE = 160
+_JPEG_QUALITY = 80
+
+FLOAT32 = "float32"
+INT8_TFLITE = "int8 TFLite"
+INT8_ONNX = "int8 ONNX"
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """All that a report tells.
+
+    Attributes:
+        summary: the figures.
+        accuracy: the figures as the manifest has them.
+        record: the run that was exported.
+        test: the test pictures.
+        float32: the float model on them.
+        tflite: int8 TFLite on them; what the pictures and the histogram show.
+        onnx: int8 ONNX on them.
+        targets: what the thresholds were chosen for.
+        engine_spread: largest difference of a logit between int8 TFLite and int8 ONNX.
+        images: pictures by part of the split.
+        versions: of the libraries that took part.
+    """
+
+    summary: Summary
+    accuracy: AccuracyReport
+    record: RunRecord
+    test: Pictures
+    float32: Score
+    tflite: Score
+    onnx: Score
+    targets: PolicyTargets
+    engine_spread: float
+    images: dict[str, int]
+    versions: dict[str, str]
+
+    @property
+    def scores(self) -> tuple[tuple[str, Score], ...]:
+        """Every artifact by its title."""
+        return ((FLOAT32, self.float32), (INT8_TFLITE, self.tflite), (INT8_ONNX, self.onnx))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Picture:
+    """A picture in the report: data URI, and one line a fact."""
+
+    uri: str
+    truth: str
+    lines: tuple[str, ...]
+    right: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _ClassRow:
+    """One label's recall on the test part."""
+
+    label: Label
+    right: int
+    of: int
+    low: float
+    high: float
+
+
+def render(findings: Findings) -> bytes:
+    """Return the report as UTF-8 HTML; the same in, the same out."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("linegate_export"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    labels = [label.name for label in findings.record.labels]
+    text = environment.get_template("report.html.j2").render(
+        findings=findings,
+        summary=findings.summary,
+        record=findings.record,
+        entries=[score.evaluation.artifact.entry for _, score in findings.scores],
+        classes=_recalls(findings),
+        roc=figures.to_svg_uri(figures.roc(_scored(findings), _defective(findings))),
+        histogram=figures.to_svg_uri(
+            figures.histogram(
+                findings.tflite.evaluation.defect_probability(findings.record.labels),
+                _defective(findings),
+                findings.summary.policy,
+            )
+        ),
+        confusion=figures.to_svg_uri(
+            figures.confusion(findings.test.labels, findings.tflite.labels, labels)
+        ),
+        examples=_examples(findings),
+        errors=_errors(findings),
+        flips=_flips(findings),
+        flip_count=len(_flipped(findings)),
+        error_count=len(findings.test) - findings.tflite.correct,
+    )
+    return text.encode()
+
+
+def key_figure(findings: Findings) -> bytes:
+    """Return the one picture that tells the export, as PNG."""
+    scored = _scored(findings)
+    return figures.to_png(
+        figures.key_figure(scored, _defective(findings), findings.summary.policy, scored[1])
+    )
+
+
+def _scored(findings: Findings) -> list[figures.Scored]:
+    return [
+        figures.Scored(
+            title,
+            score.accuracy,
+            score.evaluation.defect_probability(findings.record.labels),
+        )
+        for title, score in findings.scores
+    ]
+
+
+def _defective(findings: Findings) -> npt.NDArray[np.bool_]:
+    return findings.test.defective(findings.record.labels)
+
+
+def _recalls(findings: Findings) -> list[_ClassRow]:
+    rows = []
+    for label in findings.record.labels:
+        given = [
+            given
+            for given, truth in zip(findings.tflite.labels, findings.test.labels, strict=True)
+            if truth == label.name
+        ]
+        right = sum(name == label.name for name in given)
+        interval = exact_interval(right, len(given))
+        rows.append(_ClassRow(label, right, len(given), interval.low, interval.high))
+    return rows
+
+
+def _examples(findings: Findings) -> list[_Picture]:
+    """Show pictures judged right: of every label the surest and one from the middle."""
+    chosen: list[int] = []
+    decisions = findings.tflite.decisions
+    each = max(1, _MOST_EXAMPLES // len(findings.record.labels))
+    for label in findings.record.labels[:_MOST_EXAMPLES]:
+        right = [
+            index
+            for index, (decision, truth) in enumerate(
+                zip(decisions, findings.test.labels, strict=True)
+            )
+            if truth == label.name == decision.label
+        ]
+        right.sort(key=lambda index: -decisions[index].probability)
+        places = np.linspace(0, len(right) - 1, min(each, len(right))).round().astype(int)
+        chosen += [right[place] for place in places]
+    return [_picture(findings, index) for index in chosen]
+
+
+def _errors(findings: Findings) -> list[_Picture]:
+    """Show the pictures that are wrong with the greatest certainty."""
+    decisions = findings.tflite.decisions
+    wrong = [
+        index
+        for index, (decision, truth) in enumerate(zip(decisions, findings.test.labels, strict=True))
+        if decision.label != truth
+    ]
+    wrong.sort(key=lambda index: -decisions[index].probability)
+    return [_picture(findings, index) for index in wrong[:_MOST_ERRORS]]
+
+
+def _flipped(findings: Findings) -> list[int]:
+    return [
+        index
+        for index, labels in enumerate(
+            zip(*(score.labels for _, score in findings.scores), strict=True)
+        )
+        if len(set(labels)) > 1
+    ]
+
+
+def _flips(findings: Findings) -> list[_Picture]:
+    """Show pictures on which the artifacts do not all give one label, greatest change first."""
+    before, after = (
+        score.evaluation.defect_probability(findings.record.labels)
+        for score in (findings.float32, findings.tflite)
+    )
+    flipped = sorted(_flipped(findings), key=lambda index: -abs(before[index] - after[index]))
+    return [_picture(findings, index) for index in flipped[:_MOST_FLIPS]]
+
+
+def _picture(findings: Findings, index: int) -> _Picture:
+    truth = findings.test.labels[index]
+    decision = findings.tflite.decisions[index]
+    lines = [
+        f"{title}: {score.decisions[index].label} {score.decisions[index].probability:.3f}"
+        for title, score in findings.scores
+    ]
+    lines.append(f"verdict: {Verdict(decision.verdict)}")
+    lines.append(findings.test.rows[index].path)
+    return _Picture(
+        uri=_thumbnail(findings.test.pixels[index], findings.record.preprocess),
+        truth=truth,
+        lines=tuple(lines),
+        right=decision.label == truth,
+    )
+
+
+def _thumbnail(pixels: UInt8Array, spec: PreprocessSpec) -> str:
+    picture = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if spec.colour is Colour.RGB else pixels
+    factor = _THUMBNAIL_SIDE / max(picture.shape[:2])
+    if factor < 1:
+        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    _, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return figures.data_uri("image/jpeg", content.tobytes())

@@ -1,0 +1,124 @@
+"""Reading what is really inside a ``.tflite`` file: operators, tensors, signature.
+
+The file says it itself (a FlatBuffer); nothing is run.
+"""
+
+import dataclasses
+from typing import Any
+
+from linegate_bundle.manifest import Quantization
+from linegate_export.conversion import ConversionError
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """One tensor of a graph.
+
+    Attributes:
+        name: as the converter called it.
+        dtype: element type in lower case, such as ``int8``.
+        shape: of all dimensions.
+        scales: of the quantization; one a channel, or one, or none.
+        zero_points: as many as scales.
+        axis: the dimension that the channels run along.
+        constant: its values are in the file.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int
+    constant: bool
+
+    @property
+    def quantization(self) -> Quantization | None:
+        """The quantization if it is one for the whole tensor."""
+        if len(self.scales) != 1:
+            return None
+        return Quantization(scale=self.scales[0], zero_point=self.zero_points[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    """One operator with the tensors that it reads and writes; absent optional ones are left out."""
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class TfliteFile:
+    """The only graph of a file, and its signature by name."""
+
+    operators: tuple[Operator, ...]
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+
+def read_tflite(content: bytes) -> TfliteFile:
+    """Read a file with one graph and one signature.
+
+    Raises:
+        ConversionError: it has more or less than one of either.
+    """
+    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - only its schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    signatures = model.signatureDefs or []
+    if len(model.subgraphs) != 1 or len(signatures) != 1:
+        raise ConversionError(
+            "expected a TFLite model with one graph and one signature, "
+            f"got {len(model.subgraphs)} and {len(signatures)}"
+        )
+    graph = model.subgraphs[0]
+    types = _names(schema.TensorType)
+    operators = _names(schema.BuiltinOperator)
+    tensors = [_tensor(tensor, types, model.buffers) for tensor in graph.tensors]
+
+    def pick(indices: Any) -> tuple[Tensor, ...]:
+        return tuple(tensors[index] for index in indices if index >= 0)
+
+    def named(maps: Any) -> dict[str, Tensor]:
+        return {entry.name.decode(): tensors[entry.tensorIndex] for entry in maps}
+
+    return TfliteFile(
+        operators=tuple(
+            Operator(
+                name=_operator_name(model.operatorCodes[operator.opcodeIndex], operators),
+                inputs=pick(operator.inputs),
+                outputs=pick(operator.outputs),
+            )
+            for operator in graph.operators
+        ),
+        inputs=named(signatures[0].inputs),
+        outputs=named(signatures[0].outputs),
+    )
+
+
+def _names(constants: type[Any]) -> dict[int, str]:
+    return {value: name for name, value in vars(constants).items() if isinstance(value, int)}
+
+
+def _operator_name(code: Any, names: dict[int, str]) -> str:
+    if code.customCode:
+        return str(code.customCode.decode())
+    # Files for old readers keep small codes in a field of one byte.
+    return names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+
+def _tensor(tensor: Any, types: dict[int, str], buffers: Any) -> Tensor:
+    quantization = tensor.quantization
+    has_scales = quantization is not None and quantization.scale is not None
+    data = buffers[tensor.buffer].data
+    return Tensor(
+        name=tensor.name.decode(),
+        dtype=types[tensor.type].lower(),
+        shape=tuple(int(size) for size in ([] if tensor.shape is None else tensor.shape)),
+        scales=tuple(float(scale) for scale in quantization.scale) if has_scales else (),
+        zero_points=tuple(int(zero) for zero in quantization.zeroPoint) if has_scales else (),
+        axis=int(quantization.quantizedDimension) if has_scales else 0,
+        constant=data is not None and len(data) > 0,
+    )
