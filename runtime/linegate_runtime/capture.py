@@ -246,6 +246,8 @@ class _Child:
                 ],
                 stdin=child_input,
                 pass_fds=(self._memory, child_events),
+                # Threads for linear algebra, which nobody needs here, cost start-up time.
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
                 # Ctrl-C in a terminal is for the parent, which ends the child in order.
                 start_new_session=True,
             )

@@ -5,6 +5,7 @@ opens while Python loads OpenCV and the engine; hence the imports in functions.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from linegate_bundle.command import Command
@@ -30,7 +31,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         help="http://, rtsp://, a device number, a video file or a folder of images",
     )
     camera.add_argument(
-        "--source", metavar="NAME", help="opencv, folder or fake (default: by the address)"
+        "--source", metavar="NAME", help="mjpeg, opencv, folder or fake (default: by the address)"
     )
     parts = parser.add_argument_group("parts")
     parts.add_argument(
@@ -96,6 +97,8 @@ def _run(options: argparse.Namespace) -> int:
             record=options.record,
         ),
     )
+    # Before numpy loads: its threads for linear algebra would only cost start-up time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with stop_on_signals() as is_stopped, Capture(config.camera) as capture:
         from linegate_runtime.live import Wishes, inspect_live  # noqa: PLC0415
         from linegate_runtime.loop import Limits  # noqa: PLC0415

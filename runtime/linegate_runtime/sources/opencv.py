@@ -30,8 +30,8 @@ class OpenCvSource(Source):
     """``cv2.VideoCapture`` with time-outs.
 
     Addresses: a number or ``/dev/video0`` (USB and other V4L2 cameras),
-    ``http://`` (MJPEG), ``rtsp://`` and other network streams, or the path of a
-    video file.
+    ``rtsp://``, ``https://`` and other network streams, or the path of a video file.
+    FFmpeg, which decodes streams, shows damaged pictures as if they were whole.
     """
 
     def __init__(self, options: SourceOptions) -> None:
