@@ -48,6 +48,10 @@ class Belt:
         lead_px: how far into the view the first part already is in frame 0; 0 lets it
             begin to come in, negative values leave the belt empty for a while.
         seed: of the belt's texture.
+
+    Attributes:
+        size: width and height of the frames.
+        parts: how many parts there are.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Belt:
                 f"more, got {largest} rows, {speed_px} px a frame and {gap_px} px"
             )
         self.size = (width, height)
+        self.parts = len(parts)
         self._parts = list(parts)
         self._speed_px = speed_px
         self._direction = direction

@@ -56,8 +56,9 @@ class PresenceTrigger(Trigger[PresenceOptions]):
 
     A part counts while it lies wholly inside the region of interest, without
     touching its edges; it ends when it has gone or another part has come in its
-    place. Parts may move in any direction, with gaps of at least a quarter of their
-    length, and the light may change slowly.
+    place. Parts may move in any direction, by up to half their length from frame to
+    frame, with gaps of at least a quarter of their length, and the light may change
+    slowly.
     """
 
     Options: ClassVar[type[TriggerOptions]] = PresenceOptions
@@ -70,6 +71,10 @@ class PresenceTrigger(Trigger[PresenceOptions]):
         self._tracker: Tracker | None = None
         self._learned: list[npt.NDArray[np.uint8]] = []
         self._empty = None if options.empty is None else _read_empty(options.empty)
+
+    def teach(self, empty: UInt8Array) -> None:
+        """Take a picture of the empty scene, BGR uint8 of the frames' shape, as if configured."""
+        self._empty = empty
 
     def observe(self, pixels: UInt8Array, monotonic_ns: int) -> Observation:
         """See :meth:`Trigger.observe`."""
@@ -111,16 +116,16 @@ class PresenceTrigger(Trigger[PresenceOptions]):
         self._shape = pixels.shape
         self._tracker = Tracker(region.width, region.height)
         if empty is not None:
-            self._teach(empty[region.y : region.bottom, region.x : region.right])
+            self._begin_with(empty[region.y : region.bottom, region.x : region.right])
 
     def _learn(self, view: UInt8Array) -> None:
         self._learned.append(view.copy())
         if len(self._learned) == _LEARNING_FRAMES:
             # The median forgets what passed by in a few of the frames.
-            self._teach(np.median(np.stack(self._learned), axis=0).astype(np.uint8))
+            self._begin_with(np.median(np.stack(self._learned), axis=0).astype(np.uint8))
             self._learned.clear()
 
-    def _teach(self, empty: UInt8Array) -> None:
+    def _begin_with(self, empty: UInt8Array) -> None:
         self._scene = EmptyScene(empty, self._options.threshold, self._options.closing_px)
 
     def _sighting(self, part: int, blob: Blob, region: Box) -> Sighting:

@@ -22,6 +22,15 @@ _LARGEST_FACTOR = 32
 _ADAPTATION = 0.02
 """Share of a new frame in the running picture of the empty scene: 1.7 s at 30 a second."""
 
+_LIGHT_ADAPTATION = 0.5
+"""The same for the brightness of the whole scene, by colour channel."""
+
+_DARK = 8.0
+"""Below this mean brightness a colour channel says nothing about the light."""
+
+_LEAST_SCENERY = 0.05
+"""Where less of the region shows the scene, nothing can be learned about it."""
+
 _MINIMUM_SIDE_PX = 12
 """Blobs narrower and lower than this, in pixels of the frame, are dirt or noise."""
 
@@ -119,7 +128,12 @@ class EmptyScene:
         for x, y, width, height in parts:
             top, left = max(0, y - _MARGIN), max(0, x - _MARGIN)
             scenery[top : y + height + _MARGIN, left : x + width + _MARGIN] = 0
-        cv2.accumulateWeighted(small, self._mean, _ADAPTATION, mask=scenery)
+        if cv2.countNonZero(scenery) >= _LEAST_SCENERY * scenery.size:
+            # First the light, which changes behind the parts too, then the rest.
+            now, before = cv2.mean(small, scenery), cv2.mean(self._mean, scenery)
+            gains = np.array([_gain(a, b) for a, b in zip(now, before, strict=True)])
+            cv2.multiply(self._mean, gains, dst=self._mean)
+            cv2.accumulateWeighted(small, self._mean, _ADAPTATION, mask=scenery)
 
     def _blob(self, rectangle: Rectangle, shape: tuple[int, ...]) -> Blob:
         x, y, width, height = rectangle
@@ -158,6 +172,13 @@ def union(one: Blob, other: Blob) -> Blob:
         bottom=max(one.bottom, other.bottom),
         cut=(left, top, right, bottom),
     )
+
+
+def _gain(now: float, before: float) -> float:
+    """Return by how much the light of one colour channel is to be adapted."""
+    # Where there is hardly any light, noise would look like a large change.
+    gain = now / before if before >= _DARK else 1.0
+    return 1 + _LIGHT_ADAPTATION * (gain - 1)
 
 
 def _edge(lines: UInt8Array, coarse: float, *, reach: int, threshold: int) -> float:
