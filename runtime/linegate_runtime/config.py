@@ -82,10 +82,10 @@ class RecordTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """``[record]``.
 
     Attributes:
-        path: the SQLite file.
+        path: the SQLite file; None is :data:`DEFAULT_RECORD` beside the configuration.
     """
 
-    path: Path = Path(DEFAULT_RECORD)
+    path: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +151,9 @@ def load_config(path: Path | None, overrides: Overrides) -> RunConfig:
         if options:
             document[name] = {**_table(document, name, where), **options}
     camera = _camera(_table(document, "camera", where), f"{where}: [camera]")
+    record = read_table(
+        _table(document, "record", where), RecordTable, f"{where}: [record]", folder
+    )
     region = None
     if "region" in document:
         region = read_table(_table(document, "region", where), Box, f"{where}: [region]", folder)
@@ -161,9 +164,7 @@ def load_config(path: Path | None, overrides: Overrides) -> RunConfig:
         engine=read_table(
             _table(document, "engine", where), EngineTable, f"{where}: [engine]", folder
         ),
-        record=read_table(
-            _table(document, "record", where), RecordTable, f"{where}: [record]", folder
-        ).path,
+        record=record.path or folder / DEFAULT_RECORD,
         sinks=_sinks(document.get("sink", []), where, folder),
     )
 
@@ -234,6 +235,7 @@ def _tables(overrides: Overrides) -> dict[str, dict[str, object]]:
 
 
 def _camera(table: Table, where: str) -> Request:
+    _check_keys(table, CameraTable.__struct_encode_fields__, where)
     if "address" not in table:
         raise ConfigError(
             f"{where}: expected an address; give it here or with --camera, "

@@ -37,6 +37,9 @@ class MjpegServer:
         fps: frames a second.
         quality: of the JPEG coding, for pictures.
         port: 0 takes a free one.
+
+    Attributes:
+        port: the one it serves on.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class MjpegServer:
         self._frame_at = frame_at
         self._fps = fps
         self._quality = quality
-        self._port = port
+        self.port = port
         self._start: float | None = None
         self._started = threading.Lock()
         self._flowing = threading.Event()
@@ -55,7 +58,7 @@ class MjpegServer:
     @property
     def address(self) -> str:
         """URL of the stream."""
-        return f"http://127.0.0.1:{self._port}/stream.mjpg"
+        return f"http://127.0.0.1:{self.port}/stream.mjpg"
 
     @property
     def seconds(self) -> float:
@@ -79,8 +82,8 @@ class MjpegServer:
     def restart(self) -> None:
         """Serve again on the same port."""
         if self._server is None:
-            self._server = _Server(self._port, self)
-            self._port = self._server.server_address[1]
+            self._server = _Server(self.port, self)
+            self.port = self._server.server_address[1]
 
     def stream(self, send: Callable[[bytes], object], is_over: threading.Event) -> None:
         """Send frames to one client, each at its time, until the server is over."""
