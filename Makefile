@@ -9,10 +9,9 @@ DEVICE_TEST := $(BUILD)/env/device-test
 WHEELS := $(BUILD)/wheels
 RUNTIME_SOURCES := $(shell find runtime -name '*.py' -o -name py.typed -o -name pyproject.toml)
 PIP := -m pip --disable-pip-version-check --no-input
+INSTALL_ON_DEVICE = $(WORKSTATION)/bin/python $(PIP) --python $(DEVICE)/bin/python install --no-compile
 DEVICE_TESTS := tests/bundle tests/runtime
 SAY := @printf '\n==> %s\n'
-
-export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help demo demo-check test lint format types imports test-workstation test-device \
 	test-device-old requirements wheels clean
@@ -98,20 +97,24 @@ $(WHEELS)/.built: $(RUNTIME_SOURCES) runtime/README.md | $(WORKSTATION)/.install
 		|| { cat $(BUILD)/wheel.log; exit 1; }
 	@touch $@
 
-$(DEVICE)/.requirements: requirements/device.txt | python-version
+# Without pip, and with the byte code of those modules only that a device loads, to stay small.
+$(DEVICE)/.requirements: requirements/device.txt | $(WORKSTATION)/.installed
 	$(SAY) "setting up the device's environment (no TensorFlow)"
-	@$(PYTHON) -m venv $(DEVICE)
-	@$(DEVICE)/bin/python $(PIP) install --require-hashes -r requirements/device.txt
+	@rm -rf $(DEVICE)
+	@$(PYTHON) -m venv --without-pip $(DEVICE)
+	@$(INSTALL_ON_DEVICE) --require-hashes -r requirements/device.txt
 	@touch $@
 
 $(DEVICE)/.installed: $(DEVICE)/.requirements $(WHEELS)/.built
-	@$(DEVICE)/bin/python $(PIP) install --quiet --no-deps --no-index --force-reinstall $(WHEELS)/linegate_runtime-*.whl
+	@$(INSTALL_ON_DEVICE) --quiet --no-deps --no-index --force-reinstall $(WHEELS)/linegate_runtime-*.whl
+	@env -u PYTHONDONTWRITEBYTECODE $(DEVICE)/bin/python -m compileall -q $(DEVICE)/lib/python*/site-packages/linegate_*
+	@env -u PYTHONDONTWRITEBYTECODE $(DEVICE)/bin/python -c "import ai_edge_litert.interpreter, cv2, onnxruntime, msgspec, sqlite3"
 	@touch $@
 
 $(DEVICE_TEST)/.installed: requirements/device-test.txt | $(DEVICE)/.requirements
 	$(SAY) "setting up what the device's tests need, beside its environment"
 	@rm -rf $(DEVICE_TEST)
-	@$(DEVICE)/bin/python $(PIP) install --quiet --require-hashes --target $(DEVICE_TEST) -r requirements/device-test.txt
+	@$(WORKSTATION)/bin/python $(PIP) install --quiet --require-hashes --target $(DEVICE_TEST) -r requirements/device-test.txt
 	@touch $@
 
 $(DEVICE_OLD)/.installed: requirements/device-old.txt $(WHEELS)/.built | python-version
