@@ -123,7 +123,8 @@ def cut(model: Any, record: RunRecord) -> Deployable:
     )
     _require_activation(model, record.activation)
     try:
-        core = keras.Model(normalization.output, {LOGITS: logits.output})
+        # Named here, for the names are in the file, and Keras' own count up in a process.
+        core = keras.Model(normalization.output, {LOGITS: logits.output}, name="core")
     except ValueError as error:
         raise RequirementError(
             f"expected every path from the input to {LOGITS!r} to go through {NORMALIZATION!r}: "
@@ -131,7 +132,7 @@ def cut(model: Any, record: RunRecord) -> Deployable:
         ) from error
     return Deployable(
         whole=model,
-        raw=keras.Model(model.inputs[0], {LOGITS: logits.output}),
+        raw=keras.Model(model.inputs[0], {LOGITS: logits.output}, name="raw"),
         core=core,
         normalization=_read_normalization(normalization),
         shape=shape,

@@ -35,9 +35,9 @@ def tflite_to_onnx(content: bytes) -> Any:
 def canonical(model: Any) -> Any:
     """Return an equal model with one input ``image``, one output ``logits`` and canonical names.
 
-    Scale and zero point of a constant are its own, never shared with another
-    constant: onnxruntime turns weights into uint8 where the processor needs it, and
-    up to 1.32 at least fails on a shared zero point.
+    Every dequantized constant has its values, scale and zero point for itself, even
+    if another's are the same: onnxruntime turns weights into uint8 where the
+    processor needs it, and up to 1.32 at least it fails on a shared tensor.
 
     Raises:
         ConversionError: more inputs or outputs, or a graph inside a node.
@@ -74,38 +74,51 @@ class _Builder:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self._given = {tensor.name: tensor for tensor in graph.initializer}
+        self._dequantized = {
+            node.output[0]: node
+            for node in graph.node
+            if node.op_type == "DequantizeLinear" and node.input[0] in self._given
+        }
         self._output = graph.output[0].name
         self._names = {"": "", graph.input[0].name: INPUT}
 
     def add(self, node: Any) -> None:
+        """Copy a node; those that dequantize a constant are copied at each use instead."""
+        if node.output[0] in self._dequantized:
+            return
+        inputs = [self._input(name) for name in node.input]
+        copy = self._copy(node, inputs)
+        self._names.update(zip(node.output, copy.output, strict=True))
+
+    def _input(self, name: str) -> str:
+        if name in self._dequantized:
+            node = self._dequantized[name]
+            return str(self._copy(node, [self._constant(part) for part in node.input]).output[0])
+        if name not in self._names:
+            self._names[name] = self._constant(name)
+        return self._names[name]
+
+    def _constant(self, name: str) -> str:
+        own = f"constant_{len(self.constants)}"
+        values = onnx.numpy_helper.to_array(self._given[name])
+        self.constants.append(onnx.numpy_helper.from_array(values, own))
+        return own
+
+    def _copy(self, node: Any, inputs: list[str]) -> Any:
         if node.domain not in {"", "ai.onnx"}:
             raise ConversionError(
                 f"expected operators of ONNX itself, got {node.op_type} of {node.domain!r}"
             )
         own = f"{node.op_type}_{len(self.nodes)}"
-        describes_constant = node.op_type == "DequantizeLinear" and node.input[0] in self._given
-        inputs = [
-            self._constant(name, f"{own}_input{place}", shared=not (describes_constant and place))
-            if name in self._given
-            else self._names[name]
-            for place, name in enumerate(node.input)
+        outputs = [
+            LOGITS if name == self._output else f"{own}_output{place}"
+            for place, name in enumerate(node.output)
         ]
-        for place, name in enumerate(node.output):
-            self._names[name] = LOGITS if name == self._output else f"{own}_output{place}"
-        outputs = [self._names[name] for name in node.output]
-        attributes = sorted(node.attribute, key=lambda attribute: str(attribute.name))
         copy = onnx.helper.make_node(node.op_type, inputs, outputs, name=own)
-        copy.attribute.extend(attributes)
+        # Made anew, for tf2onnx sets some default fields explicitly, and not always.
+        copy.attribute.extend(sorted(node.attribute, key=lambda attribute: str(attribute.name)))
         self.nodes.append(copy)
-
-    def _constant(self, name: str, own: str, *, shared: bool) -> str:
-        if shared and name in self._names:
-            return self._names[name]
-        values = onnx.numpy_helper.to_array(self._given[name])
-        self.constants.append(onnx.numpy_helper.from_array(values, own))
-        if shared:
-            self._names[name] = own
-        return own
+        return copy
 
 
 def to_bytes(model: Any) -> bytes:

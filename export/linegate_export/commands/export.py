@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from linegate_bundle.command import Command
+from linegate_export.gate import GateLimits
+from linegate_export.policy import PolicyTargets
 
 _DESCRIPTION = """\
 Convert a trained model to int8 TFLite and int8 ONNX, run both on the test
@@ -29,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", type=Path, required=True, help="folder for the results"
     )
     parser.add_argument(
-        "--version", metavar="X.Y.Z", default="1.0.0", help="version of the bundle (1.0.0)"
+        "--version", metavar="X.Y.Z", default="1.0.0", help="version of the bundle (%(default)s)"
     )
     parser.add_argument("--name", help="name of the bundle (the run's name)")
     parser.add_argument(
@@ -57,22 +59,22 @@ def _add_gate(group: "argparse._ArgumentGroup") -> None:
         "--max-accuracy-loss",
         metavar="SHARE",
         type=float,
-        default=0.01,
-        help="what each int8 model may lose against float on the test part (0.01)",
+        default=GateLimits.maximum_accuracy_loss,
+        help="what each int8 model may lose against float on the test part (%(default)s)",
     )
     group.add_argument(
         "--max-auc-loss",
         metavar="SHARE",
         type=float,
-        default=0.02,
-        help="what each int8 model may lose of the area under the ROC curve (0.02)",
+        default=GateLimits.maximum_auc_loss,
+        help="what each int8 model may lose of the area under the ROC curve (%(default)s)",
     )
     group.add_argument(
         "--min-agreement",
         metavar="SHARE",
         type=float,
-        default=0.995,
-        help="test pictures on which int8 TFLite and int8 ONNX must give one label (0.995)",
+        default=GateLimits.minimum_agreement,
+        help="test pictures on which int8 TFLite and int8 ONNX must give one label (%(default)s)",
     )
 
 
@@ -81,22 +83,22 @@ def _add_policy(group: "argparse._ArgumentGroup") -> None:
         "--max-escape-rate",
         metavar="SHARE",
         type=float,
-        default=0.05,
-        help="share of the defects that may be accepted (0.05)",
+        default=PolicyTargets.maximum_escape_rate,
+        help="share of the defects that may be accepted (%(default)s)",
     )
     group.add_argument(
         "--max-false-reject-rate",
         metavar="SHARE",
         type=float,
-        default=0.05,
-        help="share of the good parts that may be rejected (0.05)",
+        default=PolicyTargets.maximum_false_reject_rate,
+        help="share of the good parts that may be rejected (%(default)s)",
     )
     group.add_argument(
         "--vote-frames",
         metavar="N",
         type=int,
-        default=5,
-        help="frames of a part that are voted into one verdict (5)",
+        default=PolicyTargets.vote_frames,
+        help="frames of a part that are voted into one verdict (%(default)s)",
     )
 
 
@@ -106,8 +108,6 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _write("Loading TensorFlow")
     from linegate_export.exporter import ExportOptions, export  # noqa: PLC0415 - takes seconds
-    from linegate_export.gate import GateLimits  # noqa: PLC0415
-    from linegate_export.policy import PolicyTargets  # noqa: PLC0415
 
     options = ExportOptions(
         run=arguments.run,

@@ -1,0 +1,68 @@
+"""Trained nets that many of the export's tests share; each is trained once."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+
+# On a busy machine a first call takes longer than any deadline that would be worth having.
+hypothesis.settings.register_profile("export", deadline=None)
+hypothesis.settings.load_profile("export")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+_FOREIGN_WARNINGS = ("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",)
+"""What Keras does with NumPy when it saves or compares; nothing here can change it."""
+
+if TYPE_CHECKING:
+    from linegate_export.graph import Deployable
+    from tests.export.nets import Example
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let warnings of Keras itself pass in this folder's tests; all others stay errors."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            for warning in _FOREIGN_WARNINGS:
+                item.add_marker(pytest.mark.filterwarnings(warning))
+
+
+@pytest.fixture(scope="session")
+def blobs(tmp_path_factory: pytest.TempPathFactory) -> "Example":
+    """A run of a small net with depthwise blocks, two labels, sigmoid."""
+    from tests.export import nets
+
+    folder = tmp_path_factory.mktemp("blobs")
+    rows = nets.write_pictures(folder / "data", nets.PLAIN_AND_BLOB, nets.PARTS)
+    model = nets.conv_net()
+    nets.fit(model, rows, folder / "data", nets.PLAIN_AND_BLOB)
+    return nets.write_run(folder / "run", model, rows, folder / "data", nets.PLAIN_AND_BLOB)
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> "Example":
+    """A run of a small dense net, three labels, softmax."""
+    from linegate_bundle.manifest import Label, Role
+    from tests.export import nets
+
+    labels = (*nets.PLAIN_AND_BLOB, Label(name="bar", role=Role.DEFECT))
+    folder = tmp_path_factory.mktemp("three")
+    rows = nets.write_pictures(folder / "data", labels, nets.PARTS)
+    model = nets.dense_net(len(labels))
+    nets.fit(model, rows, folder / "data", labels)
+    return nets.write_run(folder / "run", model, rows, folder / "data", labels)
+
+
+@pytest.fixture(scope="session")
+def deployable(blobs: "Example") -> "Deployable":
+    """The model of ``blobs``, cut for the device."""
+    from linegate_export import graph
+
+    return graph.cut(graph.load_model(blobs.run.model), blobs.run.read_record())
+
+
+@pytest.fixture
+def data_of(blobs: "Example") -> Path:
+    """Folder of the pictures of ``blobs``."""
+    return blobs.data

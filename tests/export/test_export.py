@@ -1,0 +1,304 @@
+"""The whole export on small nets: what comes out, and what stops it."""
+
+import errno
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import msgspec
+import numpy as np
+import pytest
+
+import linegate_runtime
+from linegate_bundle.atomic import write_atomic
+from linegate_bundle.bundle import Bundle
+from linegate_bundle.errors import ConfigError, DataError, GateError, OutputError
+from linegate_bundle.manifest import Activation, ModelFormat
+from linegate_bundle.run_folder import Part, RunFolder, encode_split, read_split, sha256_file
+from linegate_export import outputs
+from linegate_export.exporter import ExportOptions, ExportResult, export
+from linegate_export.policy import PolicyTargets
+from linegate_runtime.verify import Outcome, verify
+from tests.export import nets
+from tests.export.nets import Example
+
+
+@pytest.fixture(scope="module")
+def exported(blobs: Example, tmp_path_factory: pytest.TempPathFactory) -> ExportResult:
+    out = tmp_path_factory.mktemp("exported")
+    lines: list[str] = []
+    options = ExportOptions(run=blobs.run.path, out=out, figures=out / "figures", version="1.2.3")
+    result = export(options, lines.append)
+    steps = [line for line in lines if line.startswith("[")]
+    assert [line.split("]")[0] for line in steps] == [f"[{n}/9" for n in range(1, 10)]
+    return result
+
+
+def open_bundle(result: ExportResult) -> Bundle:
+    return Bundle.open(result.outputs.bundle, linegate_runtime.__version__)
+
+
+def copy_run(example: Example, folder: Path, **changes: Any) -> RunFolder:
+    """Copy a run folder; changed fields go into its record."""
+    folder.mkdir()
+    run = RunFolder(folder)
+    for source, target in ((example.run.model, run.model), (example.run.split, run.split)):
+        target.write_bytes(source.read_bytes())
+    run.write_record(msgspec.structs.replace(example.run.read_record(), **changes))
+    return run
+
+
+def test_the_bundle_opens_and_its_golden_frames_verify(exported: ExportResult) -> None:
+    with open_bundle(exported) as bundle:
+        assert bundle.sha256 == exported.sha256
+        checks = list(verify(bundle))
+    assert {check.outcome for check in checks} == {Outcome.OK}
+    assert {"model.int8.tflite", "model.int8.onnx"} <= {check.subject for check in checks}
+
+
+def test_the_manifest_says_what_was_exported(exported: ExportResult, blobs: Example) -> None:
+    record = blobs.run.read_record()
+    with open_bundle(exported) as bundle:
+        manifest = bundle.manifest
+    assert (manifest.name, manifest.version, manifest.created) == (
+        "blobs",
+        "1.2.3",
+        record.created,
+    )
+    assert manifest.labels == record.labels
+    assert manifest.preprocess == record.preprocess
+    assert manifest.activation is Activation.SIGMOID
+    assert [entry.engine.name for entry in manifest.models] == ["ai-edge-litert", "onnxruntime"]
+    assert manifest.provenance.images == {part.value: n for part, n in nets.PARTS.items()}
+    assert manifest.provenance.versions["export.keras"] == keras.__version__
+    assert manifest.accuracy.images == nets.PARTS[Part.TEST]
+    assert manifest.accuracy.defects == nets.PARTS[Part.TEST] // 2
+    assert {frame.label for frame in manifest.golden} == {"plain", "blob"}
+    assert manifest.policy.vote.frames == 5
+
+
+def test_the_nets_learned_what_they_should(exported: ExportResult) -> None:
+    test = exported.summary.test
+    assert test.float32.accuracy >= 0.95
+    assert test.int8_tflite.accuracy >= 0.95
+    assert test.int8_onnx.auc >= 0.98
+    assert test.float32.interval[0] < test.float32.accuracy <= test.float32.interval[1]
+
+
+def test_the_file_for_machines_holds_the_same_figures(exported: ExportResult) -> None:
+    figures = json.loads(exported.outputs.accuracy.read_bytes())
+    with open_bundle(exported) as bundle:
+        accuracy = bundle.manifest.accuracy
+    assert figures["passed"] is True
+    assert figures["test"]["n"] == accuracy.images
+    by_file = {entry.artifact: entry for entry in accuracy.artifacts}
+    for key, entry in (
+        ("float32", accuracy.float32),
+        ("int8_tflite", by_file["model.int8.tflite"]),
+        ("int8_onnx", by_file["model.int8.onnx"]),
+    ):
+        assert figures["test"][key]["accuracy"] == entry.accuracy
+        assert figures["test"][key]["auc"] == entry.auc
+        assert figures["test"][key]["interval"] == [entry.accuracy_95.low, entry.accuracy_95.high]
+    assert figures["test"]["agreement_tflite_onnx"] == accuracy.engine_agreement
+
+
+def test_the_report_needs_no_other_file_and_tells_the_verdict_first(
+    exported: ExportResult,
+) -> None:
+    html = exported.outputs.report.read_text()
+    assert len(html) < 3_000_000
+    assert "<strong>PASSED</strong>" in html[:5000]
+    sources = re.findall(r'(?:src|href)="([^"]*)"', html)
+    assert len(sources) > 10
+    assert all(source.startswith("data:image/") for source in sources)
+    assert "http" not in html.replace("data:", "")
+    assert "not a guarantee" in html
+    with open_bundle(exported) as bundle:
+        assert bundle.read("report.html").decode() == html
+
+
+def test_the_key_figure_is_a_png(exported: ExportResult) -> None:
+    assert exported.outputs.figure is not None
+    assert exported.outputs.figure.name == "blobs-1.2.3.png"
+    assert exported.outputs.figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_command_in_another_process_gives_the_same_bytes_and_says_what_it_does(
+    exported: ExportResult, blobs: Example, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "linegate_runtime", "export", str(blobs.run.path),
+            "--out", str(tmp_path / "out"), "--version", "1.2.3",
+        ],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "[6/9] Converting to int8 ONNX" in done.stdout
+    assert "TFLite and ONNX agree on 100.00 % of 60" in done.stdout
+    for path in (exported.outputs.bundle, exported.outputs.report, exported.outputs.accuracy):
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_three_labels_with_softmax_and_the_float_model_inside(
+    three: Example, tmp_path: Path
+) -> None:
+    options = ExportOptions(
+        run=three.run.path,
+        out=tmp_path,
+        name="bars",
+        with_float32=True,
+        targets=PolicyTargets(vote_frames=1),
+    )
+    result = export(options)
+    with open_bundle(result) as bundle:
+        assert bundle.manifest.name == "bars"
+        assert len(bundle.manifest.models) == 3
+        assert bundle.manifest.model(ModelFormat.TFLITE).output("logits").shape == (1, 3)
+        assert {check.outcome for check in verify(bundle)} == {Outcome.OK}
+    assert result.summary.test.defects == 40
+    assert result.summary.test.int8_tflite.accuracy >= 0.9
+
+
+def break_for_int8(model: Any) -> None:
+    """Scale the stem's channels so far apart that one step of int8 swallows all but one.
+
+    The function stays the same in float: the next layer takes the scales back.
+    """
+    stem, expand = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][:2]
+    kernel, bias = stem.get_weights()
+    factors = np.full(kernel.shape[-1], 1e-4)
+    factors[0] = 1.0
+    stem.set_weights([kernel * factors, bias * factors])
+    kernel, bias = expand.get_weights()
+    expand.set_weights([kernel / factors[:, None], bias])
+
+
+@pytest.fixture(scope="module")
+def broken(blobs: Example, tmp_path_factory: pytest.TempPathFactory) -> Example:
+    """A run whose float model is right and whose int8 model cannot be."""
+    folder = tmp_path_factory.mktemp("broken")
+    keras.utils.set_random_seed(1)
+    image = keras.Input((nets.SIDE, nets.SIDE, 3), name="image")
+    x = keras.layers.Rescaling(1 / 128, -127 / 128, name="normalization")(image)
+    x = keras.layers.Conv2D(8, 3, 2, "same", activation="relu")(x)
+    x = keras.layers.Conv2D(8, 1, activation="relu")(x)
+    x = keras.layers.Conv2D(1, 1, name="class_map")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="logits")(x)
+    model = keras.Model(image, keras.layers.Activation("sigmoid", name="probabilities")(x))
+    rows = read_split(blobs.run.split)
+    nets.fit(model, rows, blobs.data, blobs.labels)
+    break_for_int8(model)
+    return nets.write_run(folder / "run", model, rows, blobs.data, blobs.labels)
+
+
+def test_a_net_that_int8_ruins_leaves_a_report_and_no_bundle(
+    broken: Example, tmp_path: Path
+) -> None:
+    stale = tmp_path / "blobs-1.0.0.linegate"
+    stale.write_bytes(b"an older bundle that the report would contradict")
+    with pytest.raises(GateError, match="int8 TFLite loses against float32: expected at most"):
+        export(ExportOptions(run=broken.run.path, out=tmp_path, force=True))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "blobs-1.0.0.accuracy.json",
+        "blobs-1.0.0.report.html",
+    ]
+    html = (tmp_path / "blobs-1.0.0.report.html").read_text()
+    assert "FAILED: no bundle was written" in html[:5000]
+    figures = json.loads((tmp_path / "blobs-1.0.0.accuracy.json").read_bytes())
+    assert figures["passed"] is False
+    assert figures["test"]["float32"]["accuracy"] >= 0.8
+    assert any(not check["passed"] for check in figures["checks"])
+
+
+def refuse(run: Path, out: Path, kind: type[Exception], message: str, **options: Any) -> None:
+    """The export raises, and nothing new lies in ``out``."""
+    before = sorted(out.rglob("*"))
+    with pytest.raises(kind, match=message):
+        export(ExportOptions(run=run, out=out, **options))
+    assert sorted(out.rglob("*")) == before
+
+
+def test_an_existing_output_is_refused_before_the_work(blobs: Example, tmp_path: Path) -> None:
+    (tmp_path / "blobs-1.0.0.accuracy.json").write_text("kept")
+    refuse(blobs.run.path, tmp_path, ConfigError, r"accuracy\.json; give another --version")
+    assert (tmp_path / "blobs-1.0.0.accuracy.json").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"version": "1.0"}, "--version: expected"),
+        ({"name": "My Model"}, "--name: expected"),
+        ({"data": Path("/nowhere")}, r"/nowhere/.*\.png: cannot be read: No such file"),
+    ],
+)
+def test_wrong_options_are_named(
+    blobs: Example, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    refuse(blobs.run.path, tmp_path, (ConfigError, DataError), message, **options)  # type: ignore[arg-type]
+
+
+def test_an_unfinished_run_is_refused(blobs: Example, tmp_path: Path) -> None:
+    run = copy_run(blobs, tmp_path / "run")
+    run.record.unlink()
+    refuse(run.path, tmp_path, DataError, r"expected a run folder with run\.json")
+
+
+def test_an_altered_model_is_refused(blobs: Example, tmp_path: Path) -> None:
+    run = copy_run(blobs, tmp_path / "run")
+    run.model.write_bytes(run.model.read_bytes() + b"x")
+    refuse(run.path, tmp_path, DataError, "differs from the one that was trained")
+
+
+def test_a_run_without_calibration_part_is_refused(blobs: Example, tmp_path: Path) -> None:
+    rows = [row for row in read_split(blobs.run.split) if row.part is not Part.CALIBRATION]
+    run = copy_run(blobs, tmp_path / "run")
+    run.split.write_bytes(encode_split(rows))
+    record = msgspec.structs.replace(blobs.run.read_record(), split_sha256=sha256_file(run.split))
+    run.write_record(record)
+    refuse(run.path, tmp_path, DataError, "in the part calibration of split.csv, got 0 good")
+
+
+def test_labels_that_do_not_fit_the_model_are_refused(
+    blobs: Example, three: Example, tmp_path: Path
+) -> None:
+    run = copy_run(three, tmp_path / "run")
+    run.model.write_bytes(blobs.run.model.read_bytes())
+    record = msgspec.structs.replace(three.run.read_record(), model_sha256=sha256_file(run.model))
+    run.write_record(record)
+    refuse(run.path, tmp_path, DataError, r"logits for the labels .* of shape \(None, 3\)")
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(
+    blobs: Example, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    refuse(blobs.run.path, tmp_path / "file", OutputError, "cannot be made")
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    exported: ExportResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of three files does not fit: the first two go again."""
+    plan = outputs.Outputs.plan(tmp_path, "blobs", "1.2.3", None)
+    with open_bundle(exported) as bundle:
+        members = {name: bundle.read(name) for name in bundle.manifest.members}
+        manifest = bundle.manifest
+
+    def write_until_full(path: Path, content: bytes) -> None:
+        if path == plan.accuracy:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_atomic(path, content)
+
+    monkeypatch.setattr(outputs, "write_atomic", write_until_full)
+    sidecars = {plan.report: b"report", plan.accuracy: b"figures"}
+    with pytest.raises(OutputError, match="cannot write the export: No space left"):
+        plan.write_passed(manifest, members, sidecars)
+    assert list(tmp_path.iterdir()) == []

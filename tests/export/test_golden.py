@@ -1,0 +1,89 @@
+"""Golden frames: which are chosen, how they are stored, how near another machine must come."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linegate_bundle.images import decode_image
+from linegate_bundle.manifest import (
+    DecisionPolicy,
+    ModelEntry,
+    ModelFormat,
+    Precision,
+    Quantization,
+    VoteMethod,
+    VotePolicy,
+)
+from linegate_export.conversion import describe
+from linegate_export.golden import choose_frames, encode_picture, tolerance
+
+POLICY = DecisionPolicy(
+    accept_at_most=0.3,
+    reject_at_least=0.7,
+    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=1),
+)
+STEP = 0.1
+
+
+def entry(format_: ModelFormat, precision: Precision) -> ModelEntry:
+    quantization = Quantization(scale=STEP, zero_point=0) if precision is Precision.INT8 else None
+    return describe(
+        format_,
+        precision,
+        shape=(4, 4, 3),
+        logits=1,
+        input_quantization=quantization,
+        output_quantization=quantization,
+    )
+
+
+def test_the_clearest_of_each_label_and_then_the_most_borderline_are_chosen() -> None:
+    defect = np.array([0.5, 0.31, 0.01, 0.69, 0.99, 0.1, 0.72, 0.9, 0.02, 0.03, 0.95, 0.98])
+    truth = [0, 0, 0, 1, 1, 0, 1, 1, 0, 0, 1, 1]
+    chosen = choose_frames(np.stack([1 - defect, defect], axis=1), defect, truth, POLICY)
+    assert {2, 4} <= set(chosen)
+    assert {1, 3, 6} <= set(chosen)
+    assert len(chosen) == 8
+    assert chosen == sorted(chosen)
+
+
+@given(st.integers(2, 9), st.integers(1, 60), st.integers(0, 2**32 - 1))
+def test_every_label_that_occurs_is_covered_and_no_picture_is_twice(
+    labels: int, count: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(labels), count)
+    truth = rng.integers(0, labels, count).tolist()
+    chosen = choose_frames(probabilities, probabilities[:, -1], truth, POLICY)
+    assert {truth[index] for index in chosen} == set(truth)
+    assert len(set(chosen)) == len(chosen) == min(count, max(8, len(set(truth)) + 4))
+
+
+def test_a_picture_is_stored_without_loss_and_a_grey_one_as_grey() -> None:
+    rng = np.random.default_rng(0)
+    colour = rng.integers(0, 256, (50, 60, 3), np.uint8)
+    grey = np.repeat(colour[..., :1], 3, axis=2)
+    assert (decode_image(encode_picture(colour)) == colour).all()
+    assert (decode_image(encode_picture(grey)) == grey).all()
+    assert len(encode_picture(grey)) < 0.4 * len(encode_picture(colour))
+
+
+def test_a_large_picture_is_reduced_so_that_the_bundle_stays_small() -> None:
+    large = np.random.default_rng(0).integers(0, 256, (300, 2000, 3), np.uint8)
+    assert decode_image(encode_picture(large)).shape == (96, 640, 3)
+
+
+@pytest.mark.parametrize(
+    ("format_", "precision", "spread", "expected"),
+    [
+        (ModelFormat.TFLITE, Precision.INT8, 5.0, 1.5 * STEP),
+        (ModelFormat.ONNX, Precision.INT8, 0.0, 4.5 * STEP),
+        (ModelFormat.ONNX, Precision.INT8, 1.12, 12.5 * STEP),
+        (ModelFormat.ONNX, Precision.FLOAT32, 5.0, 0.02),
+    ],
+)
+def test_the_tolerance_follows_from_engine_and_measured_spread(
+    format_: ModelFormat, precision: Precision, spread: float, expected: float
+) -> None:
+    assert tolerance(entry(format_, precision), spread, 20.0) == pytest.approx(expected)
