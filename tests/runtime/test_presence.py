@@ -360,3 +360,24 @@ def test_edges_are_found_to_half_a_pixel(
     part = np.full((height, width, 3), value, np.uint8)
     observation = trigger.observe(place(scene, part, left, top), 1)
     assert [sighting.box for sighting in observation.sightings] == [Box(left, top, width, height)]
+
+
+def test_a_part_ends_as_soon_as_it_begins_to_leave() -> None:
+    belt = Belt(cells(1, side=200), speed_px=10, gap_px=0)
+    trigger = taught(belt)
+    last = belt.passages()[0].last
+    for index in range(last + 10):
+        if trigger.observe(belt.frame(index), round(index / FPS * 1e9)).ended:
+            assert last <= index <= last + 3
+            return
+    pytest.fail("the part did not end")
+
+
+def test_a_part_that_touches_the_edge_while_it_rests_does_not_end() -> None:
+    scene, part = even_picture(30, 640, 480), grey_part(200, 200)
+    trigger = PresenceTrigger(PresenceOptions())
+    trigger.teach(scene)
+    for index, x in enumerate([5, 5, 0, 0, 5, 0, 5, 5]):
+        observation = trigger.observe(place(scene, part, x, 100), index * 400_000_000)
+        assert observation.ended == ()
+        assert [s.part for s in observation.sightings] == ([1] if x else [])

@@ -33,7 +33,7 @@ class Observation:
 
     Attributes:
         sightings: parts to judge in this frame.
-        ended: numbers of parts that have gone; they will not be seen again.
+        ended: numbers of parts that leave or have gone; they will not be seen again.
         unseen: how many parts have gone that were never wholly in view.
     """
 

@@ -19,13 +19,10 @@ from linegate_runtime.triggers.base import (
     check_region,
 )
 from linegate_runtime.triggers.scene import Blob, EmptyScene, merge
-from linegate_runtime.triggers.tracks import Track, Tracker
+from linegate_runtime.triggers.tracks import Tracker
 
 _LEARNING_FRAMES = 15
 """So many frames at the start are the empty scene, if no picture of it is given."""
-
-_NOTICED_FRAMES = 3
-"""What was seen in fewer frames and never as a whole was no part."""
 
 _SIZE_SLACK = 1.1
 """Pieces that fill at most this multiple of the configured part size are one part."""
@@ -55,8 +52,8 @@ class PresenceTrigger(Trigger[PresenceOptions]):
     """Finds parts by their difference to the empty scene and follows them.
 
     A part counts while it lies wholly inside the region of interest, without
-    touching its edges; it ends when it has gone or another part has come in its
-    place. Parts may move in any direction, by up to half their length from frame to
+    touching its edges; it ends when it begins to leave, has gone, or another part has
+    come in its place. Parts may move in any direction, by up to half their length from frame to
     frame, with gaps of at least a quarter of their length, and the light may change
     slowly.
     """
@@ -94,11 +91,11 @@ class PresenceTrigger(Trigger[PresenceOptions]):
         return Observation(
             sightings=tuple(
                 self._sighting(track.number, scene.refine(view, track.blob), region)
-                for track in update.seen
-                if track.number is not None and track.blob.is_whole
+                for track in update.whole
+                if track.number is not None
             ),
-            ended=tuple(track.number for track in update.ended if track.number is not None),
-            unseen=sum(_was_missed(track) for track in update.ended),
+            ended=tuple(track.number for track in update.over if track.number is not None),
+            unseen=update.unseen,
         )
 
     def _begin(self, pixels: UInt8Array, region: Box) -> None:
@@ -147,10 +144,6 @@ def _box(blob: Blob, size: Size | None, region: Box) -> Box:
         width=max(1, width),
         height=max(1, height),
     )
-
-
-def _was_missed(track: Track) -> bool:
-    return track.number is None and track.frames >= _NOTICED_FRAMES
 
 
 def _read_empty(path: Path) -> UInt8Array:

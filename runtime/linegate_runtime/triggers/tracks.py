@@ -20,6 +20,12 @@ _GATE_OF_REGION = 0.08
 _PIECE_SLACK = 1.1
 """Pieces that fill at most this multiple of a part's known size may be one part."""
 
+_LEAVING_SHARE = 0.05
+"""What is cut by the region's edge leaves once it moved on by this share of its length."""
+
+_NOTICED_FRAMES = 3
+"""What was seen in fewer frames and never as a whole was no part."""
+
 _VELOCITY_SHARE = 0.5
 """Weight of the newest displacement in a track's velocity."""
 
@@ -32,8 +38,10 @@ class Track:
         number: given when the part is wholly in view for the first time.
         blob: where it was seen last.
         size: largest width and height seen while wholly in view; None before.
+        whole: where it was wholly in view last; None before.
         seen_at: time of ``blob`` in seconds.
         frames: in how many frames it was seen.
+        is_over: it was wholly in view and now is leaving or gone.
     """
 
     blob: Blob
@@ -41,7 +49,9 @@ class Track:
     velocity: tuple[float, float]
     number: int | None = None
     size: tuple[float, float] | None = None
+    whole: Blob | None = None
     frames: int = 1
+    is_over: bool = False
 
     def predict(self, time_s: float) -> Blob:
         """Return where the part should be."""
@@ -62,12 +72,14 @@ class Update:
     """What a new frame did to the tracks.
 
     Attributes:
-        seen: tracks with a blob in this frame, the foremost part first.
-        ended: tracks whose part has gone.
+        whole: tracks whose part is wholly in view, the foremost part first.
+        over: tracks of numbered parts that began to leave or are gone, each once.
+        unseen: how many parts have gone that never were wholly in view.
     """
 
-    seen: tuple[Track, ...]
-    ended: tuple[Track, ...]
+    whole: tuple[Track, ...]
+    over: tuple[Track, ...]
+    unseen: int
 
 
 class Tracker:
@@ -88,14 +100,23 @@ class Tracker:
         blobs = self._join_pieces(list(blobs), time_s)
         pairs, free = self._match(blobs, time_s)
         seen = [self._follow(track, blob, time_s) for track, blob in pairs]
-        ended = [track for track in self._tracks if self._is_gone(track, seen, time_s)]
-        self._tracks = [track for track in self._tracks if track not in ended]
+        gone = [track for track in self._tracks if self._is_gone(track, seen, time_s)]
+        over = [track for track in self._tracks if track in gone or _is_leaving(track)]
+        over = [track for track in over if track.number is not None and not track.is_over]
+        for track in over:
+            track.is_over = True
+        self._tracks = [track for track in self._tracks if track not in gone]
         new = [Track(blob=blob, seen_at=time_s, velocity=self._velocity) for blob in free]
         self._tracks += new
         seen = sorted([*seen, *new], key=self._foremost_first)
-        for track in seen:
+        whole = [track for track in seen if track.blob.is_whole and not track.is_over]
+        for track in whole:
             self._number(track)
-        return Update(seen=tuple(seen), ended=tuple(ended))
+        return Update(
+            whole=tuple(whole),
+            over=tuple(sorted(over, key=lambda track: track.number or 0)),
+            unseen=sum(_was_missed(track) for track in gone),
+        )
 
     def _join_pieces(self, blobs: list[Blob], time_s: float) -> list[Blob]:
         """Join blobs that lie where a part of known size should be."""
@@ -173,13 +194,12 @@ class Tracker:
 
     def _number(self, track: Track) -> None:
         blob = track.blob
-        if not blob.is_whole:
-            return
         if track.number is None:
             self._count += 1
             track.number = self._count
         width, height = track.size or (0.0, 0.0)
         track.size = (max(width, _length(blob, 0)), max(height, _length(blob, 1)))
+        track.whole = blob
 
 
 def _edges(blob: Blob, axis: int) -> tuple[float, float]:
@@ -207,6 +227,24 @@ def _shift(before: Blob, after: Blob, axis: int) -> float:
         # on the other: only the overlap can tell.
         shifts = [(second[0] + second[1] - first[0] - first[1]) / 2]
     return sum(shifts) / len(shifts)
+
+
+def _is_leaving(track: Track) -> bool:
+    """Say whether a part moves out over an edge of the region that already cuts it."""
+    if track.whole is None or track.blob.is_whole:
+        return False
+    for axis in (0, 1):
+        moved = _shift(track.whole, track.blob, axis)
+        least = _LEAVING_SHARE * _length(track.whole, axis)
+        if track.blob.cut[axis] and moved < -least:
+            return True
+        if track.blob.cut[axis + 2] and moved > least:
+            return True
+    return False
+
+
+def _was_missed(track: Track) -> bool:
+    return track.number is None and track.frames >= _NOTICED_FRAMES
 
 
 def _mix(new: tuple[float, float], old: tuple[float, float]) -> tuple[float, float]:
