@@ -134,7 +134,7 @@ def test_the_command_in_another_process_gives_the_same_bytes_and_says_what_it_do
     done = subprocess.run(
         [
             sys.executable, "-m", "linegate_runtime", "export", str(blobs.run.path),
-            "--out", str(tmp_path / "out"), "--version", "1.2.3",
+            "--out", str(tmp_path), "--figures", str(tmp_path / "figures"), "--version", "1.2.3",
         ],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
@@ -142,8 +142,11 @@ def test_the_command_in_another_process_gives_the_same_bytes_and_says_what_it_do
     assert done.stderr == ""
     assert "[6/9] Converting to int8 ONNX" in done.stdout
     assert "TFLite and ONNX agree on 100.00 % of 60" in done.stdout
-    for path in (exported.outputs.bundle, exported.outputs.report, exported.outputs.accuracy):
-        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+    outputs_there = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert len(outputs_there) == 4
+    for there, here in zip(outputs_there, sorted(exported.outputs.paths), strict=True):
+        assert there.name == here.name
+        assert there.read_bytes() == here.read_bytes()
 
 
 def test_three_labels_with_softmax_and_the_float_model_inside(
