@@ -213,8 +213,8 @@ def test_the_same_complaint_is_not_logged_again_at_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with Capture(stream("http://127.0.0.1:9/")) as capture:
-        capture.next_frame(2.5)
-        assert capture.counts.restarts >= 2
+        while capture.counts.restarts < 2:
+            capture.next_frame(0.2)
     assert len(caplog.records) == 1
 
 
@@ -256,7 +256,7 @@ def test_nothing_leaks_over_many_restarts() -> None:
 
     before = descriptors()
     with Capture(fake_camera("64x48@100#1")) as capture:
-        while capture.counts.restarts < 5:
+        while capture.counts.restarts < 3:
             capture.next_frame(0.5)
     assert descriptors() == before
 

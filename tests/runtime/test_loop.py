@@ -51,7 +51,7 @@ def test_a_row_is_on_record_before_a_sink_hears_of_it(tmp_path: Path, bundle_pat
 
 def test_time_ends_a_run_and_the_tally_counts(tmp_path: Path, bundle_path: Path) -> None:
     sink = FakeSink(FakeSinkOptions())
-    tally = run_line(bundle_path, tmp_path, sink, Limits(seconds=2.0), (1, 1, 1, 0, 2, 0))
+    tally = run_line(bundle_path, tmp_path, sink, Limits(seconds=1.5), (1, 1, 1, 0, 2, 0))
     assert tally.parts == 2
     assert [row.frames_voted for row in sink.rows] == [3, 1]
     assert len(tally.latencies_ms) == 2

@@ -103,7 +103,7 @@ def cells(count: int, seed: int = 0, side: int = 300) -> list[UInt8Array]:
 @pytest.mark.parametrize(
     ("speed_px", "gap_px", "direction"),
     [
-        (8, 75, Direction.LEFT_TO_RIGHT),
+        (12, 75, Direction.LEFT_TO_RIGHT),
         (13.3, 80, Direction.RIGHT_TO_LEFT),
         (25, 75, Direction.LEFT_TO_RIGHT),
     ],
@@ -111,10 +111,10 @@ def cells(count: int, seed: int = 0, side: int = 300) -> list[UInt8Array]:
 def test_each_cell_on_the_belt_gets_one_number_and_its_exact_place(
     speed_px: float, gap_px: int, direction: Direction
 ) -> None:
-    belt = Belt(cells(6), speed_px=speed_px, gap_px=gap_px, direction=direction)
+    belt = Belt(cells(4), speed_px=speed_px, gap_px=gap_px, direction=direction)
     seen = watch(belt, taught(belt, part_size=Size(300, 300)), view=through_jpeg)
-    assert seen.numbers == [[part] for part in range(6)]
-    assert seen.ended == [1, 2, 3, 4, 5, 6]
+    assert seen.numbers == [[part] for part in range(4)]
+    assert seen.ended == [1, 2, 3, 4]
     assert seen.unseen == 0
     errors = collections.Counter(seen.errors)
     assert errors[0, 0] >= 0.98 * len(seen.errors)
@@ -122,17 +122,17 @@ def test_each_cell_on_the_belt_gets_one_number_and_its_exact_place(
 
 
 def test_without_a_part_size_the_crop_follows_the_edges() -> None:
-    belt = Belt(cells(4, side=280), speed_px=11, gap_px=90)
+    belt = Belt(cells(3, side=280), speed_px=14, gap_px=90)
     seen = watch(belt, taught(belt), view=through_jpeg)
-    assert seen.numbers == [[part] for part in range(4)]
+    assert seen.numbers == [[part] for part in range(3)]
     assert max(abs(value) for error in seen.errors for value in error) <= 1
     assert all(abs(side - 280) <= 2 for size in seen.sizes for side in size)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
-    sides=st.lists(st.integers(20, 60), min_size=1, max_size=6),
-    speed_px=st.floats(1, 12),
+    sides=st.lists(st.integers(20, 60), min_size=1, max_size=4),
+    speed_px=st.floats(2, 12),
     gap_share=st.floats(0.3, 2),
     direction=st.sampled_from(Direction),
     lead_px=st.integers(-50, 100),
@@ -261,17 +261,17 @@ def test_several_whole_parts_in_one_frame_are_all_seen() -> None:
 
 
 def test_noise_and_slowly_changing_light_do_not_matter() -> None:
-    belt = Belt(cells(6), speed_px=10, gap_px=100)
+    belt = Belt(cells(3), speed_px=10, gap_px=100)
     rng = np.random.default_rng(0)
-    noise = rng.normal(0, 3, (4, 480, 640, 3))
+    noise = rng.normal(0, 3, (2, 480, 640, 3)).astype(np.float32)
     trigger = taught(belt, part_size=Size(300, 300))
     seen = Watch()
     for index in range(len(belt) + 12):
-        light = 1 + 0.2 * np.sin(index / 60)
-        picture = np.clip(belt.frame(index) * light + noise[index % 4], 0, 255).astype(np.uint8)
+        light = np.float32(1 + 0.3 * np.sin(index / 40))
+        picture = np.clip(belt.frame(index) * light + noise[index % 2], 0, 255).astype(np.uint8)
         observation = trigger.observe(through_jpeg(picture, 80), round(index / FPS * 1e9))
         compare(belt, index, observation, seen)
-    assert seen.numbers == [[part] for part in range(6)]
+    assert seen.numbers == [[0], [1], [2]]
     assert max(abs(value) for error in seen.errors for value in error) <= 1
 
 
