@@ -1,0 +1,282 @@
+"""``linegate train``: from a folder of photographs to a trained model."""
+
+import argparse
+import re
+from pathlib import Path
+
+from linegate_bundle.command import Command
+from linegate_bundle.manifest import Colour, Fit, Resize
+from linegate_training.data.split import Fractions
+from linegate_training.networks.names import NETWORKS
+from linegate_training.options import (
+    Augmentation,
+    ClassWeights,
+    CorruptImages,
+    ExistingRun,
+    TrainOptions,
+)
+from linegate_training.tensorflow_switches import set_switches
+
+_DEFAULTS = TrainOptions(data=Path(), out=Path())
+_DESCRIPTION = """\
+Learn from a folder of photographs that holds one sub-folder a class, such as
+
+  photographs/good/*.png
+  photographs/scratched/*.png
+
+and write a run folder with the trained model for `linegate export`. The images are
+divided into four parts: train fits the weights, validation stops the training,
+calibration sets thresholds later, test is only reported by the export.
+
+With pretrained weights, the head is fitted on frozen features first, then the last
+layers are fine-tuned; without, the whole network is trained.
+"""
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="folder with one sub-folder a class"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="RUN", help="run folder to write"
+    )
+    parser.add_argument("--name", help="name of the model (default: that of the data folder)")
+    parser.add_argument(
+        "--force", action="store_true", help="replace the run folder if it is there already"
+    )
+    _configure_network(parser.add_argument_group("network"))
+    _configure_data(parser.add_argument_group("photographs"))
+    _configure_split(parser.add_argument_group("split"))
+    _configure_training(parser.add_argument_group("training"))
+
+
+def _configure_network(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--network",
+        choices=NETWORKS,
+        default=_DEFAULTS.network,
+        help="the network to train (default: %(default)s)",
+    )
+    group.add_argument(
+        "--weights",
+        metavar="imagenet|none|FILE",
+        help="where the network starts: its ImageNet weights, random ones, or those of a .pth or "
+        ".keras file (default: imagenet if the network has such weights)",
+    )
+    group.add_argument(
+        "--size",
+        type=_size,
+        metavar="N|WIDTHxHEIGHT",
+        help="size of the network's input in pixels (default: the network's own)",
+    )
+    group.add_argument(
+        "--colour",
+        type=Colour,
+        choices=list(Colour),
+        help="channels of the network's input (default: the network's own)",
+    )
+    group.add_argument(
+        "--resize",
+        type=Resize,
+        choices=list(Resize),
+        default=_DEFAULTS.resize,
+        help="how images are brought to that size; the second averages whole blocks of pixels of "
+        "large images first (default: %(default)s)",
+    )
+    group.add_argument(
+        "--fit",
+        type=Fit,
+        choices=list(Fit),
+        default=_DEFAULTS.fit,
+        help="what happens to images of another shape (default: %(default)s)",
+    )
+
+
+def _configure_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--good",
+        action="append",
+        default=[],
+        metavar="CLASS",
+        help="a class of good parts, all others are defects; once for each (default: found by "
+        "usual names, such as good, ok, functional, normal, pass)",
+    )
+    group.add_argument(
+        "--skip-corrupt",
+        action="store_true",
+        help="leave out images that cannot be decoded, instead of stopping",
+    )
+    group.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="folder for preprocessed images (default: linegate in the user's cache folder)",
+    )
+
+
+def _configure_split(group: argparse._ArgumentGroup) -> None:
+    group.description = (
+        "Images of one group are never divided. If nothing is said each image is its own group; "
+        "say what belongs together where pictures show the same part or module, or the test "
+        "part flatters. Identical files always stay together."
+    )
+    grouping = group.add_mutually_exclusive_group()
+    grouping.add_argument(
+        "--group-block",
+        type=int,
+        metavar="N",
+        help="N images that follow each other by file name, over all classes, are a group",
+    )
+    grouping.add_argument(
+        "--group-pattern",
+        metavar="REGEX",
+        help="the first (...) of a regular expression, found in the file name, names the group: "
+        r"'^(part\d+)_'",
+    )
+    grouping.add_argument(
+        "--split", type=Path, metavar="FILE", help="use the split.csv of another run again"
+    )
+    group.add_argument(
+        "--fractions",
+        type=float,
+        nargs=4,
+        metavar=("TRAIN", "VALIDATION", "CALIBRATION", "TEST"),
+        help="share of the images for each part (default: "
+        f"{_DEFAULTS.fractions.train} {_DEFAULTS.fractions.validation} "
+        f"{_DEFAULTS.fractions.calibration} {_DEFAULTS.fractions.test})",
+    )
+
+
+def _configure_training(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="most passes over the train part; 0 fits the head alone (default: 12 with pretrained "
+        "weights, 40 without)",
+    )
+    group.add_argument(
+        "--patience",
+        type=int,
+        default=_DEFAULTS.patience,
+        metavar="N",
+        help="stop after N epochs without a lower validation loss; the best weights are kept "
+        "(default: %(default)s)",
+    )
+    group.add_argument(
+        "--fine-tune-after",
+        metavar="LAYER",
+        help="train the layers after this one, keep those up to it (default: the network's own)",
+    )
+    group.add_argument(
+        "--views",
+        type=int,
+        default=_DEFAULTS.views,
+        metavar="N",
+        help="augmented views of each image that are kept for fine-tuning (default: %(default)s)",
+    )
+    group.add_argument(
+        "--augmentation",
+        type=Augmentation,
+        choices=list(Augmentation),
+        help="which exact views of an image to learn from (default: flips, and quarter turns "
+        "where the input is square)",
+    )
+    group.add_argument(
+        "--class-weights",
+        type=ClassWeights,
+        choices=list(ClassWeights),
+        default=_DEFAULTS.class_weights,
+        help="balanced lets an image of a rare class count more, which finds more of it and "
+        "costs accuracy (default: %(default)s)",
+    )
+    group.add_argument(
+        "--label-smoothing",
+        type=float,
+        default=_DEFAULTS.label_smoothing,
+        metavar="SHARE",
+        help="share of a label that is spread over all classes (default: %(default)s)",
+    )
+    group.add_argument(
+        "--batch-size",
+        type=int,
+        default=_DEFAULTS.batch_size,
+        metavar="N",
+        help="images a step (default: %(default)s)",
+    )
+    group.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="highest rate of the cosine schedule (default: 3e-4 with pretrained weights, 1e-3 "
+        "without)",
+    )
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=_DEFAULTS.seed,
+        metavar="N",
+        help="of the split and of all that is random in the training (default: %(default)s)",
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected N or WIDTHxHEIGHT in pixels, got {text!r}")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def parse_options(arguments: argparse.Namespace) -> TrainOptions:
+    """Turn parsed arguments into options.
+
+    Raises:
+        ConfigError: a value is out of range, or two contradict each other.
+    """
+    return TrainOptions(
+        data=arguments.data,
+        out=arguments.out,
+        name=arguments.name,
+        network=arguments.network,
+        weights=arguments.weights,
+        size=arguments.size,
+        colour=arguments.colour,
+        resize=arguments.resize,
+        fit=arguments.fit,
+        good=tuple(arguments.good),
+        group_block=arguments.group_block,
+        group_pattern=arguments.group_pattern,
+        split=arguments.split,
+        fractions=Fractions(*arguments.fractions) if arguments.fractions else Fractions(),
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        patience=arguments.patience,
+        fine_tune_after=arguments.fine_tune_after,
+        views=arguments.views,
+        label_smoothing=arguments.label_smoothing,
+        class_weights=arguments.class_weights,
+        augmentation=arguments.augmentation,
+        seed=arguments.seed,
+        cache=arguments.cache,
+        corrupt_images=CorruptImages.SKIP if arguments.skip_corrupt else CorruptImages.REFUSE,
+        existing_run=ExistingRun.REPLACE if arguments.force else ExistingRun.REFUSE,
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    options = parse_options(arguments)
+    set_switches()
+    from linegate_training.run import train  # noqa: PLC0415 - imports TensorFlow, after its switches
+
+    train(options)
+    return 0
+
+
+COMMAND = Command(
+    name="train",
+    help="learn from a folder of photographs",
+    description=_DESCRIPTION,
+    configure=_configure,
+    run=_run,
+)

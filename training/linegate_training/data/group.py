@@ -1,0 +1,75 @@
+"""Which images belong together, and so must not be divided by the split.
+
+Pictures of one part, one module or one burst look alike; if some of them are
+trained on and others tested on, the test flatters.
+"""
+
+import re
+from collections.abc import Sequence
+
+from linegate_bundle.errors import ConfigError, DataError
+from linegate_training.data.scan import Photo, name_some
+
+
+def group_by_image(photos: Sequence[Photo]) -> list[str]:
+    """Make every image a group of its own; identical files share one."""
+    return merge_identical(photos, [photo.path for photo in photos])
+
+
+def group_by_block(photos: Sequence[Photo], size: int) -> list[str]:
+    """Group ``size`` images that follow each other by file name, over all classes.
+
+    For pictures whose file names carry the order in which they were taken.
+    """
+    order = sorted(range(len(photos)), key=lambda i: (photos[i].file_name, photos[i].path))
+    groups = [""] * len(photos)
+    for position, index in enumerate(order):
+        groups[index] = f"block{position // size:05d}"
+    return merge_identical(photos, groups)
+
+
+def group_by_pattern(photos: Sequence[Photo], pattern: str) -> list[str]:
+    """Group images by what the first group of a regular expression finds in the file name.
+
+    Raises:
+        ConfigError: not a regular expression, or one without a group.
+        DataError: it does not match a file name.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"{pattern!r} is no regular expression: {error}") from error
+    if expression.groups < 1:
+        raise ConfigError(
+            f"expected a regular expression with a group in parentheses, such as '(.*)_[0-9]+', "
+            f"got {pattern!r}"
+        )
+    matches = [expression.search(photo.file_name) for photo in photos]
+    unmatched = [
+        photo.path
+        for photo, match in zip(photos, matches, strict=True)
+        if match is None or match[1] is None
+    ]
+    if unmatched:
+        raise DataError(
+            f"the group pattern {pattern!r} matches all file names but {len(unmatched)}: "
+            f"{name_some(unmatched)}"
+        )
+    return merge_identical(photos, [match[1] for match in matches if match is not None])
+
+
+def merge_identical(photos: Sequence[Photo], groups: Sequence[str]) -> list[str]:
+    """Make groups one that hold the same file, byte by byte; the first name stays."""
+    parent = {group: group for group in groups}
+
+    def find(group: str) -> str:
+        while parent[group] != group:
+            parent[group] = parent[parent[group]]
+            group = parent[group]
+        return group
+
+    first: dict[str, str] = {}
+    for photo, group in zip(photos, groups, strict=True):
+        one, other = find(first.setdefault(photo.sha256, group)), find(group)
+        parent[max(one, other)] = min(one, other)
+    return [find(group) for group in groups]

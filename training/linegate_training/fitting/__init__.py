@@ -1,0 +1,1 @@
+"""Fitting: from pixels and a split to trained weights."""

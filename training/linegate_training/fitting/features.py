@@ -1,0 +1,84 @@
+"""What frozen layers give, computed once, so that an epoch costs only what is trained."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from linegate_training.fitting.backend import jit_compile
+from linegate_training.fitting.sources import Float32Array, IntArray, Source
+from linegate_training.networks.base import Tensor, logit_layer
+
+_BATCH = 8
+"""Images a step; more do not fit into a processor's cache and were slower on two cores."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Outputs of frozen layers for a few views of each image.
+
+    Attributes:
+        cut: activations after the layer where fine-tuning starts, float16 of shape
+            ``(images, views, height, width, channels)``; None if they were not asked for.
+        head: what the head takes, pooled, float32 of shape ``(images, views, features)``.
+    """
+
+    cut: npt.NDArray[np.float16] | None
+    head: Float32Array
+
+
+def activation_bytes(model: keras.Model, cut: str) -> int:
+    """Return the size of one image's activations after a layer, as :class:`Features` keeps them."""
+    shape = model.get_layer(cut).output.shape[1:]
+    return int(np.prod(shape)) * np.dtype(np.float16).itemsize
+
+
+def choose_views(images: int, available: int, kept: int, seed: int) -> IntArray:
+    """Draw ``kept`` different views of each image, shape ``(images, kept)``."""
+    random = np.random.default_rng(seed)
+    every = np.tile(np.arange(available), (images, 1))
+    return random.permuted(every, axis=1)[:, :kept]
+
+
+def compute_features(
+    model: keras.Model, cut: str | None, source: Source, views: IntArray, title: str
+) -> Features:
+    """Run the pretrained layers over some views of all images of a source.
+
+    Args:
+        model: the whole model.
+        cut: name of the layer whose activations are kept besides what the head takes.
+        source: the images.
+        views: which views of each image, shape ``(images, views)``.
+        title: for the progress bar.
+    """
+    outputs = [_head_input(model)]
+    if cut is not None:
+        outputs.append(model.get_layer(cut).output)
+    frozen = keras.Model(model.inputs, outputs)
+    frozen.compile(jit_compile=jit_compile())
+    images = np.repeat(np.arange(source.images), views.shape[1])
+    flat_views = views.reshape(-1)
+    kept: list[npt.NDArray[Any]] = [
+        np.empty((len(images), *output.shape[1:]), dtype)
+        for output, dtype in zip(outputs, (np.float32, np.float16), strict=False)
+    ]
+    with tqdm(total=len(images), desc=title, unit=" views", disable=None) as progress:
+        for start in range(0, len(images), _BATCH):
+            chosen = slice(start, start + _BATCH)
+            results = frozen.predict_on_batch(source.batch(images[chosen], flat_views[chosen]))
+            for array, result in zip(kept, results, strict=True):
+                array[chosen] = result
+            progress.update(len(results[0]))
+    shaped = [array.reshape(*views.shape, *array.shape[1:]) for array in kept]
+    return Features(head=shaped[0], cut=shaped[1] if cut is not None else None)
+
+
+def _head_input(model: keras.Model) -> Tensor:
+    head = logit_layer(model).input
+    if len(head.shape) == 4:  # noqa: PLR2004 - a map, which the head would pool later
+        head = keras.layers.GlobalAveragePooling2D()(head)
+    return head

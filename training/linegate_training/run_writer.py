@@ -1,0 +1,185 @@
+"""Writing a run folder: as a whole, or not at all."""
+
+import contextlib
+import dataclasses
+import datetime as dt
+import enum
+import importlib.metadata
+import os
+import platform
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+
+from linegate_bundle.atomic import sync_folder, write_atomic
+from linegate_bundle.errors import ConfigError
+from linegate_bundle.manifest import Label, PreprocessSpec
+from linegate_bundle.run_folder import (
+    HISTORY_FILE,
+    MODEL_FILE,
+    RECORD_FILE,
+    RUN_SCHEMA_VERSION,
+    SPLIT_FILE,
+    RunFolder,
+    RunRecord,
+    encode_split,
+    sha256_file,
+)
+from linegate_training.data.prepare import Prepared
+from linegate_training.fitting.history import HistoryRow, encode_history
+from linegate_training.networks.base import activation_for
+from linegate_training.options import IMAGENET, NO_WEIGHTS, ExistingRun, TrainOptions
+
+_PACKAGES = (
+    "keras",
+    "linegate",
+    "numpy",
+    "opencv-python-headless",
+    "scikit-learn",
+    "tensorflow",
+    "tensorflow-cpu",
+)
+_FILES = frozenset({RECORD_FILE, SPLIT_FILE, MODEL_FILE, HISTORY_FILE})
+
+Setting = str | int | float | bool | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished training.
+
+    Attributes:
+        model: from raw pixels to probabilities.
+        spec: how images become its input.
+        labels: in the order of its outputs.
+        prepared: what it was trained on.
+        history: one row an epoch.
+    """
+
+    model: keras.Model
+    spec: PreprocessSpec
+    labels: tuple[Label, ...]
+    prepared: Prepared
+    history: tuple[HistoryRow, ...]
+
+
+def check_out(out: Path, existing: ExistingRun) -> None:
+    """Check that a run folder may be written.
+
+    Raises:
+        ConfigError: it is there already and must not be replaced, or it holds other
+            things than a run.
+    """
+    if not os.path.lexists(out):
+        return
+    if existing is ExistingRun.REFUSE:
+        raise ConfigError(
+            f"{out}: exists already; choose another --out, or replace it with --force"
+        )
+    if not out.is_dir() or not {path.name for path in out.iterdir()} <= _FILES:
+        raise ConfigError(
+            f"{out}: expected a run folder to replace, but it holds other things; choose another "
+            "--out, or remove it yourself"
+        )
+
+
+def write_run(result: Result, options: TrainOptions) -> RunFolder:
+    """Write a run folder at ``options.out``.
+
+    Args:
+        result: what to write.
+        options: with nothing left open, see :func:`linegate_training.run.resolve`.
+
+    Raises:
+        ConfigError: meanwhile somebody else has written there.
+        OSError: the disk is full or the folder not writable.
+    """
+    with _new_folder(options.out, options.existing_run) as path:
+        run = RunFolder(path)
+        result.model.save(run.model)
+        _sync_file(run.model)
+        write_atomic(path / HISTORY_FILE, encode_history(result.history))
+        write_atomic(run.split, encode_split(list(result.prepared.rows)))
+        run.write_record(_record(run, result, options))
+    return RunFolder(options.out)
+
+
+@contextlib.contextmanager
+def _new_folder(out: Path, existing: ExistingRun) -> Iterator[Path]:
+    """Give a temporary folder beside ``out`` that takes its name when the block ends well."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(4)
+    temporary = out.with_name(f".{out.name}.{token}.tmp")
+    replaced = out.with_name(f".{out.name}.{token}.old")
+    temporary.mkdir()
+    try:
+        yield temporary
+        sync_folder(temporary)
+        check_out(out, existing)
+        if out.exists():
+            out.rename(replaced)
+        temporary.rename(out)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if replaced.exists() and not out.exists():
+            replaced.rename(out)
+        raise
+    sync_folder(out.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _record(run: RunFolder, result: Result, options: TrainOptions) -> RunRecord:
+    return RunRecord(
+        schema_version=RUN_SCHEMA_VERSION,
+        name=str(options.name),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        network=options.network,
+        weights=_describe_weights(str(options.weights)),
+        seed=options.seed,
+        labels=result.labels,
+        activation=activation_for(len(result.labels)),
+        preprocess=result.spec,
+        data=str(options.data),
+        data_sha256=result.prepared.dataset.sha256(),
+        split_sha256=sha256_file(run.split),
+        model_sha256=sha256_file(run.model),
+        configuration={
+            field.name: _setting(getattr(options, field.name))
+            for field in dataclasses.fields(options)
+        },
+        versions=_versions(),
+    )
+
+
+def _describe_weights(weights: str) -> str:
+    """Name a file of weights by its content; its path says nothing elsewhere."""
+    if weights in {IMAGENET, NO_WEIGHTS}:
+        return weights
+    return f"sha256:{sha256_file(Path(weights))}"
+
+
+def _setting(value: object) -> Setting:
+    """Bring an option into a type that the record can hold."""
+    if isinstance(value, enum.Enum):
+        return str(value.value)
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.astuple(value)
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
