@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import datetime as dt
 import logging
-import statistics
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -82,7 +81,7 @@ class Tally:
         if self.unseen:
             text += f"; {self.unseen} passed without being wholly in view"
         if self.latencies_ms:
-            median, p99 = statistics.median(self.latencies_ms), self.latency_ms(0.99)
+            median, p99 = self.latency_ms(0.5), self.latency_ms(0.99)
             text += f"; capture to record: median {median:.1f} ms, p99 {p99:.1f} ms"
         return text
 

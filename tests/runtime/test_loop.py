@@ -68,7 +68,7 @@ def test_the_tally_says_what_people_want_to_know() -> None:
     assert tally.latency_ms(0.99) == 100
     assert tally.summary() == (
         "100 parts: 100 accept, 0 reject, 0 unsure; 1 passed without being wholly in view; "
-        "capture to record: median 50.5 ms, p99 100.0 ms"
+        "capture to record: median 51.0 ms, p99 100.0 ms"
     )
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from linegate_bundle.errors import ConfigError
 from linegate_bundle.preprocess import UInt8Array
 
-_COLOUR = (140, 80, 30)
-"""A blue conveyor belt, BGR: grey parts differ from it whatever their brightness."""
+COLOUR = (230, 230, 230)
+"""A white conveyor belt, BGR: grey parts with black regions differ from it everywhere.
+A coloured one would, through JPEG's coarse chroma, tint the parts' borders."""
 
 _TEXTURE = 3
 """The belt's texture in grey levels, up and down; it moves with the belt."""
@@ -47,6 +48,7 @@ class Belt:
         width, height: size of the frames in pixels.
         lead_px: how far into the view the first part already is in frame 0; 0 lets it
             begin to come in, negative values leave the belt empty for a while.
+        colour: of the belt, BGR; see :data:`COLOUR`.
         seed: of the belt's texture.
 
     Attributes:
@@ -64,6 +66,7 @@ class Belt:
         width: int = 640,
         height: int = 480,
         lead_px: int = 0,
+        colour: tuple[int, int, int] = COLOUR,
         seed: int = 0,
     ) -> None:
         largest = max((part.shape[0] for part in parts), default=0)
@@ -86,7 +89,7 @@ class Belt:
         # Twice the view, so that any stretch of it is one slice.
         rng = np.random.default_rng(seed)
         texture = rng.integers(-_TEXTURE, _TEXTURE + 1, (height, width, 1))
-        surface = (np.array(_COLOUR) + texture).astype(np.uint8)
+        surface = (np.array(colour) + texture).astype(np.uint8)
         self._surface = np.concatenate([surface, surface], axis=1)
 
     def __len__(self) -> int:
