@@ -24,7 +24,7 @@ from linegate_bundle.manifest import (
     Quantization,
     TensorSpec,
 )
-from linegate_runtime.backends.native_log import captured_native_log
+from linegate_bundle.native_log import captured_native_log
 
 INPUT = "image"
 """Signature name of the only input of every exported model."""

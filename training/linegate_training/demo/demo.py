@@ -111,11 +111,14 @@ class _Demo:
         return summary
 
     def _lay_out(self) -> None:
+        def action() -> None:
+            elpv.lay_out(self._photographs)
+
         self._steps.run(
             "photographs",
             "laying out the photographs, one folder a class",
-            lambda: elpv.lay_out(self._photographs),
-            object,
+            action,
+            type(None),
             code=["linegate_training.demo.elpv"],
             options=None,
             outputs=[self._photographs],
@@ -125,7 +128,8 @@ class _Demo:
         arguments = [
             "train", str(self._photographs), "--out", str(self._run_folder), "--name", NAME,
             "--network", "efficientnet_lite0", "--weights", "imagenet",
-            "--good", "functional", "--group-block", str(_BLOCK), "--force",
+            "--good", "functional", "--group-block", str(_BLOCK),
+            "--cache", str(self._options.out / "cache"), "--force",
         ]  # fmt: skip
         self._steps.run(
             "train",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from linegate_training.fitting.backend import jit_compile
+from linegate_training.fitting.frozen import freeze
 from linegate_training.fitting.sources import Float32Array, IntArray, Source
 from linegate_training.networks.base import Tensor, logit_layer
 
@@ -58,8 +58,7 @@ def compute_features(
     outputs = [_head_input(model)]
     if cut is not None:
         outputs.append(model.get_layer(cut).output)
-    frozen = keras.Model(model.inputs, outputs)
-    frozen.compile(jit_compile=jit_compile())
+    run = freeze(keras.Model(model.inputs, outputs))
     images = np.repeat(np.arange(source.images), views.shape[1])
     flat_views = views.reshape(-1)
     kept: list[npt.NDArray[Any]] = [
@@ -69,7 +68,7 @@ def compute_features(
     with tqdm(total=len(images), desc=title, unit=" views", disable=None) as progress:
         for start in range(0, len(images), _BATCH):
             chosen = slice(start, start + _BATCH)
-            results = frozen.predict_on_batch(source.batch(images[chosen], flat_views[chosen]))
+            results = run(source.batch(images[chosen], flat_views[chosen]))
             for array, result in zip(kept, results, strict=True):
                 array[chosen] = result
             progress.update(len(results[0]))

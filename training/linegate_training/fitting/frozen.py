@@ -6,6 +6,8 @@ backend than TensorFlow the layers run in Keras, on whatever device that has.
 """
 
 import concurrent.futures
+import contextlib
+import io
 import os
 import warnings
 from collections.abc import Callable
@@ -79,7 +81,9 @@ def _details(interpreter: Any) -> tuple[int, list[int]]:
 def _convert(model: keras.Model) -> bytes:
     import tensorflow as tf  # noqa: PLC0415 - only where TensorFlow is the backend
 
-    with warnings.catch_warnings(), captured_native_log():
+    # The converter goes through a Keras export, which prints every variable to stdout.
+    quiet = contextlib.redirect_stdout(io.StringIO())
+    with warnings.catch_warnings(), captured_native_log(), quiet:
         warnings.simplefilter("ignore")
         content: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
     return content
