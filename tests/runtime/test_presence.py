@@ -146,7 +146,7 @@ def test_parts_of_any_size_speed_and_gap_get_one_number_each(
     lead_px: int,
     data: st.DataObject,
 ) -> None:
-    parts = [grey_part(data.draw(st.integers(120, 255)), side) for side in sides]
+    parts = [grey_part(data.draw(st.integers(20, 180)), side) for side in sides]
     belt = Belt(
         parts,
         speed_px=speed_px,
@@ -158,8 +158,9 @@ def test_parts_of_any_size_speed_and_gap_get_one_number_each(
     )
     seen = watch(belt, taught(belt, closing_px=6))
     whole = [part for part, passage in enumerate(belt.passages()) if passage.first <= passage.last]
-    assert seen.numbers == [[part] for part in whole]
-    assert seen.ended == list(range(1, len(whole) + 1))
+    # Which of two parts in the very first frame is the foremost nobody can know.
+    assert sorted(seen.numbers) == [[part] for part in whole]
+    assert sorted(seen.ended) == list(range(1, len(whole) + 1))
 
 
 @pytest.mark.parametrize("stride", [2, 4, 7])

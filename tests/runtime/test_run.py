@@ -33,7 +33,7 @@ SIDE = 150
 
 def shades(count: int) -> list[int]:
     """Return brightnesses that the fake engine is sure about, dark and bright by turns."""
-    return [30 if part % 2 else 240 for part in range(count)]
+    return [30 if part % 2 else 180 for part in range(count)]
 
 
 def moving_belt(values: Sequence[int], *, speed_px: float = 12, lead_px: int = 200) -> Belt:
@@ -193,7 +193,7 @@ def test_the_part_in_view_at_the_end_is_judged_with_the_frames_it_has(
     tmp_path: Path,
 ) -> None:
     bundle = tiny_bundle(tmp_path / "many.linegate", vote_frames=1000)
-    belt = Belt([even_picture(240, 100, 100)], speed_px=0.01, gap_px=0, lead_px=300)
+    belt = Belt([even_picture(180, 100, 100)], speed_px=0.01, gap_px=0, lead_px=300)
     with (
         camera(belt) as server,
         running(

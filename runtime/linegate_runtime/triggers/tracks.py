@@ -187,10 +187,11 @@ class Tracker:
         )
         return is_outside or time_s - track.seen_at > _FLICKER_S
 
-    def _foremost_first(self, track: Track) -> float:
+    def _foremost_first(self, track: Track) -> tuple[float, float, float]:
         x, y = track.velocity
         blob = track.blob
-        return -(x * (blob.left + blob.right) + y * (blob.top + blob.bottom))
+        ahead = x * (blob.left + blob.right) + y * (blob.top + blob.bottom)
+        return (-ahead, blob.left, blob.top)
 
     def _number(self, track: Track) -> None:
         blob = track.blob
