@@ -25,6 +25,9 @@ _LOG = logging.getLogger(__name__)
 _TICK_S = 0.25
 """How often the loop looks up while no frame comes: for signals, limits and the status."""
 
+_IDLE_S = 1.0
+"""After so long without a part the last row's latency is written."""
+
 _KEPT_LATENCIES = 10_000
 """Of so many parts the summary's quantiles are taken."""
 
@@ -117,6 +120,7 @@ class Line:
         self._status = status
         self._run = str(uuid.uuid4())
         self._rate = _Rate()
+        self._committed_at = time.monotonic()
 
     def run(self, limits: Limits, is_stopped: Callable[[], bool]) -> Tally:
         """Inspect until a limit is reached, the source ends or ``is_stopped()`` says so.
@@ -133,9 +137,9 @@ class Line:
                 frame = self._capture.next_frame(tick_s)
             except CaptureEndedError:
                 break
-            if frame is None:
+            if time.monotonic() - self._committed_at > _IDLE_S:
                 self._record.settle()
-            else:
+            if frame is not None:
                 self._rate.count()
                 self._take(self._inspector.inspect(frame), limits)
             if limits.parts is not None and self.tally.parts >= limits.parts:
@@ -160,13 +164,14 @@ class Line:
         row = self._row(decided)
         self._record.append(row)
         latency_ms = _since_ms(decided.captured_ns)
+        self._committed_at = time.monotonic()
         self._record.note_latency(row.uuid, latency_ms)
         self.tally.verdicts[row.verdict] += 1
         self.tally.latencies_ms.append(latency_ms)
         self.tally.frame_age_ms = row.frame_age_ms
         committed = msgspec.structs.replace(row, latency_ms=latency_ms)
-        self._status.clear()
         for sink in self._sinks:
+            self._status.clear()
             sink.announce(committed)
 
     def _row(self, decided: PartDecision) -> PartRow:
@@ -201,7 +206,7 @@ class Line:
         counts = " · ".join(f"{verdict} {count}" for verdict, count in tally.verdicts.items())
         self._status.show(
             f"{self._rate.take():.1f} frames/s · parts {tally.parts} · {counts} · "
-            f"age {tally.frame_age_ms:.0f} ms · camera restarts {restarts}"
+            f"age {tally.frame_age_ms:.0f} ms · restarts {restarts}"
         )
 
 

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from linegate_runtime.capture import Capture
 from linegate_runtime.inspector import Inspector
 from linegate_runtime.loop import Limits, Line, Tally
 from linegate_runtime.model import Model
-from linegate_runtime.record import Record
+from linegate_runtime.record import Access, PartRow, Record
 from linegate_runtime.sinks.fake import FakeSink, FakeSinkOptions
 from linegate_runtime.status import ClearFirst, Status
 from linegate_runtime.triggers.fake import FakeOptions, FakeTrigger
@@ -21,7 +22,12 @@ from tests.runtime.live_support import fake_camera
 
 
 def run_line(
-    bundle_path: Path, folder: Path, sink: FakeSink, limits: Limits, script: tuple[int, ...]
+    bundle_path: Path,
+    folder: Path,
+    sink: FakeSink,
+    limits: Limits,
+    script: tuple[int, ...],
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> Tally:
     with (
         Capture(fake_camera()) as capture,
@@ -37,7 +43,7 @@ def run_line(
             sinks=[sink],
             status=Status(io.StringIO()),
         )
-        return line.run(limits, lambda: False)
+        return line.run(limits, is_stopped)
 
 
 def test_a_row_is_on_record_before_a_sink_hears_of_it(tmp_path: Path, bundle_path: Path) -> None:
@@ -55,6 +61,29 @@ def test_time_ends_a_run_and_the_tally_counts(tmp_path: Path, bundle_path: Path)
     assert tally.parts == 2
     assert [row.frames_voted for row in sink.rows] == [3, 1]
     assert len(tally.latencies_ms) == 2
+
+
+def test_the_latency_of_the_last_part_is_written_while_the_line_is_idle(
+    tmp_path: Path, bundle_path: Path
+) -> None:
+    latencies: list[float | None] = []
+    noted: list[float] = []
+
+    class Watch(FakeSink):
+        def announce(self, row: PartRow) -> None:
+            super().announce(row)
+            latencies.append(row.latency_ms)
+
+    def is_idle_long_enough() -> bool:
+        if not latencies:
+            return False
+        with Record(tmp_path / "record.sqlite", Access.READ) as record:
+            noted.extend(row.latency_ms for row in record.rows() if row.latency_ms is not None)
+        return bool(noted)
+
+    sink = Watch(FakeSinkOptions())
+    run_line(bundle_path, tmp_path, sink, Limits(seconds=20), (1, 1, 1), is_idle_long_enough)
+    assert noted == latencies
 
 
 def test_the_tally_says_what_people_want_to_know() -> None:
