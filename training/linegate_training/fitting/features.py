@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from linegate_bundle.errors import TrainingError
 from linegate_training.fitting.frozen import freeze
 from linegate_training.fitting.sources import Float32Array, IntArray, Source
 from linegate_training.networks.base import Tensor, logit_layer
@@ -54,6 +55,10 @@ def compute_features(
         source: the images.
         views: which views of each image, shape ``(images, views)``.
         title: for the progress bar.
+
+    Raises:
+        TrainingError: the layers give values that are not finite, or that half precision
+            cannot hold.
     """
     outputs = [_head_input(model)]
     if cut is not None:
@@ -72,6 +77,11 @@ def compute_features(
             for array, result in zip(kept, results, strict=True):
                 array[chosen] = result
             progress.update(len(results[0]))
+    if not all(np.isfinite(array).all() for array in kept):
+        raise TrainingError(
+            "expected finite features from the pretrained layers, got others; the weights are "
+            "damaged, or too large for half precision (then try another --fine-tune-after)"
+        )
     shaped = [array.reshape(*views.shape, *array.shape[1:]) for array in kept]
     return Features(head=shaped[0], cut=shaped[1] if cut is not None else None)
 

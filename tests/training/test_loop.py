@@ -1,0 +1,127 @@
+import csv
+import io
+import logging
+
+import keras
+import numpy as np
+import pytest
+
+from linegate_bundle.errors import TrainingError
+from linegate_training.fitting.history import HistoryRow, encode_history
+from linegate_training.fitting.loop import Examples, Plan, fit
+from linegate_training.fitting.sources import ActivationSource
+
+PLAN = Plan(
+    stage="training",
+    epochs=6,
+    batch_size=16,
+    learning_rate=0.05,
+    patience=3,
+    label_smoothing=0.0,
+    seed=0,
+)
+
+
+def net(outputs: int = 1) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    image = keras.Input((2, 2, 1))
+    return keras.Model(image, keras.layers.Dense(outputs)(keras.layers.Flatten()(image)))
+
+
+def examples(images: int, seed: int, *, flipped: bool = False) -> Examples:
+    """Bright images are 1; with ``flipped`` they are 0."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, images)
+    inputs = labels[:, None, None, None, None] + rng.normal(0, 0.3, (images, 1, 2, 2, 1))
+    targets = (1 - labels if flipped else labels).astype(np.float32)[:, None]
+    return Examples(ActivationSource(inputs), targets, np.ones(images, np.float32))
+
+
+def replaced(**changes: object) -> Plan:
+    return Plan(**{**PLAN.__dict__, **changes})
+
+
+def test_training_learns_and_leaves_a_row_an_epoch(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    model = net()
+    rows = fit(model, examples(128, 1), examples(64, 2), PLAN)
+    assert [row.epoch for row in rows] == list(range(1, 7))
+    assert rows[-1].validation_accuracy > 0.9
+    assert rows[-1].validation_loss < rows[0].validation_loss
+    assert rows[0].learning_rate > rows[-1].learning_rate
+    assert rows[-1].learning_rate == pytest.approx(0, abs=1e-6)
+    assert sum("validation loss" in message for message in caplog.messages) == 6
+
+
+def test_several_outputs_are_trained_as_one_choice() -> None:
+    model = net(outputs=3)
+    two = examples(128, 1)
+    targets = np.concatenate([two.targets, 1 - two.targets, 0 * two.targets], axis=1)
+    data = Examples(two.source, targets, two.weights)
+    assert fit(model, data, data, PLAN)[-1].accuracy > 0.9
+
+
+def test_training_that_only_harms_validation_leaves_the_weights_as_they_were() -> None:
+    model = net()
+    before = model.get_weights()
+    rows = fit(model, examples(128, 1), examples(64, 2, flipped=True), PLAN)
+    assert len(rows) == PLAN.patience
+    for was, now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(was, now)
+
+
+def test_best_weights_come_back() -> None:
+    model = net()
+    validation = examples(64, 2)
+    rows = fit(model, examples(128, 1), validation, replaced(learning_rate=3.0, epochs=8))
+    best = min(row.validation_loss for row in rows)
+    kept = model.evaluate(
+        validation.source.batch(np.arange(64), np.zeros(64, int)), validation.targets, verbose=0
+    )[0]
+    assert kept == pytest.approx(best, rel=1e-4)
+
+
+def test_same_seed_gives_the_same_weights_another_seed_others() -> None:
+    results = []
+    for seed in (1, 1, 2):
+        model = net()
+        fit(model, examples(128, 1), examples(64, 2), replaced(seed=seed))
+        results.append(model.get_weights()[0])
+    np.testing.assert_array_equal(results[0], results[1])
+    assert not np.array_equal(results[0], results[2])
+
+
+def test_weights_of_images_count() -> None:
+    even, validation = examples(128, 1), examples(64, 2)
+    mixed = even.targets.copy()
+    mixed[:64] = 1 - mixed[:64]
+    weights = np.repeat([0.0, 1.0], 64).astype(np.float32)
+    rows = fit(net(), Examples(even.source, mixed, weights), validation, PLAN)
+    assert rows[-1].validation_accuracy > 0.8
+
+
+def test_broken_loss_stops_and_names_the_step() -> None:
+    data = examples(64, 1)
+    inputs = data.source.batch(np.arange(64), np.zeros(64, int))
+    inputs[:] = np.nan
+    broken = Examples(ActivationSource(inputs[:, None]), data.targets, data.weights)
+    with pytest.raises(TrainingError, match="got nan at step 1 of epoch 1; lower --learning-rate"):
+        fit(net(), broken, data, PLAN)
+
+
+def test_diverging_loss_stops() -> None:
+    data = examples(64, 1)
+    with pytest.raises(TrainingError, match=r"at step \d+ of epoch \d+"):
+        fit(net(), data, data, replaced(learning_rate=1e38, epochs=10, patience=10))
+
+
+def test_history_reads_back_as_csv() -> None:
+    row = HistoryRow("training", 1, 1e-3, 0.5, 0.75, 0.25, 1.0, 2.5)
+    lines = list(csv.DictReader(io.StringIO(encode_history([row]).decode())))
+    assert lines == [
+        {
+            "stage": "training", "epoch": "1", "learning_rate": "0.001", "loss": "0.5",
+            "accuracy": "0.75", "validation_loss": "0.25", "validation_accuracy": "1",
+            "seconds": "2.5",
+        }
+    ]  # fmt: skip

@@ -1,0 +1,94 @@
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linegate_bundle.errors import DataError
+from linegate_bundle.images import read_image
+from linegate_bundle.manifest import Colour, Fit, PreprocessSpec, Resize
+from linegate_bundle.preprocess import Preprocessor
+from linegate_training.data.pixels import default_cache, preprocess_all
+from linegate_training.data.scan import scan
+
+SPEC = PreprocessSpec(
+    colour=Colour.RGB,
+    region=None,
+    width=12,
+    height=10,
+    resize=Resize.LINEAR_EXACT,
+    fit=Fit.STRETCH,
+)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Let no file grow beyond 4 KiB, which fails as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_rows_are_what_the_shared_preprocessing_gives(photographs: Path, tmp_path: Path) -> None:
+    dataset = scan(photographs)
+    pixels = preprocess_all(dataset, SPEC, tmp_path / "cache")
+    assert pixels.array.shape == (90, 10, 12, 3)
+    assert not pixels.array.flags.writeable
+    for photo in dataset.photos[::7]:
+        expected = Preprocessor(SPEC)(read_image(dataset.file(photo)))
+        np.testing.assert_array_equal(pixels.array[pixels.rows[photo.sha256]], expected)
+
+
+def test_same_pictures_elsewhere_use_the_cache_again(photographs: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first = preprocess_all(scan(photographs), SPEC, cache)
+    (written,) = cache.glob("*.npy")
+    time = written.stat().st_mtime_ns
+    moved = tmp_path / "moved"
+    shutil.copytree(photographs, moved)
+    again = preprocess_all(scan(moved), SPEC, cache)
+    assert written.stat().st_mtime_ns == time
+    assert again.rows == first.rows
+
+
+def test_identical_files_share_a_row(photographs: Path, tmp_path: Path) -> None:
+    shutil.copy(photographs / "good" / "part000_0.png", photographs / "good" / "copy.png")
+    assert len(preprocess_all(scan(photographs), SPEC, tmp_path / "cache").array) == 90
+
+
+def test_corrupt_images_are_reported_again_from_the_cache(
+    photographs: Path, tmp_path: Path
+) -> None:
+    (photographs / "good" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n cut short")
+    dataset = scan(photographs)
+    (sha256,) = [photo.sha256 for photo in dataset.photos if photo.file_name == "broken.png"]
+    for _ in range(2):
+        pixels = preprocess_all(dataset, SPEC, tmp_path / "cache")
+        assert pixels.corrupt == {sha256: "expected a whole image, the file is cut short"}
+
+
+@pytest.mark.usefixtures("small_files")
+def test_full_disk_leaves_no_cache_behind(photographs: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with pytest.raises(DataError, match=r"cannot be written or read: .*--cache DIR"):
+        preprocess_all(scan(photographs), SPEC, cache)
+    assert list(cache.iterdir()) == []
+
+
+def test_damaged_cache_is_refused(photographs: Path, tmp_path: Path) -> None:
+    dataset = scan(photographs)
+    preprocess_all(dataset, SPEC, tmp_path)
+    (written,) = tmp_path.glob("*.npy")
+    np.save(written, np.zeros((3, 2), np.uint8))
+    with pytest.raises(DataError, match="delete the file"):
+        preprocess_all(dataset, SPEC, tmp_path)
+
+
+def test_default_cache_is_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert default_cache() == Path("/somewhere/linegate")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert default_cache() == Path.home() / ".cache" / "linegate"

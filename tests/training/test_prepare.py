@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from linegate_bundle.errors import DataError
+from linegate_bundle.manifest import Colour, Fit, PreprocessSpec, Resize
+from linegate_bundle.run_folder import Part, encode_split
+from linegate_training.data.prepare import Prepared, prepare
+from linegate_training.data.scan import scan
+from linegate_training.options import CorruptImages, TrainOptions
+from tests.training.pictures import write_photographs
+
+SPEC = PreprocessSpec(
+    colour=Colour.GRAY,
+    region=None,
+    width=8,
+    height=8,
+    resize=Resize.LINEAR_EXACT,
+    fit=Fit.STRETCH,
+)
+
+
+def prepared(folder: Path, **options: object) -> Prepared:
+    cache = folder.parent / "cache"
+    given = TrainOptions(data=folder, out=Path("unused"), cache=cache, **options)  # type: ignore[arg-type]
+    return prepare(scan(folder), SPEC, given)
+
+
+def test_groups_of_a_pattern_stay_together(photographs: Path) -> None:
+    rows = prepared(photographs, group_pattern=r"part(\d+)_").rows
+    parts: dict[str, set[Part]] = {}
+    for row in rows:
+        parts.setdefault(row.group, set()).add(row.part)
+    assert len(parts) == 30
+    assert all(len(part) == 1 for part in parts.values())
+
+
+def test_a_split_given_back_is_kept(photographs: Path, tmp_path: Path) -> None:
+    first = prepared(photographs, group_block=3, seed=5)
+    path = tmp_path / "split.csv"
+    path.write_bytes(encode_split(list(reversed(first.rows))))
+    assert prepared(photographs, split=path, seed=6).rows == first.rows
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: (folder / "good" / "part000_0.png").unlink(), "1 are gone: good/part000_0"),
+        (
+            lambda folder: (folder / "good" / "part000_0.png").rename(folder / "good" / "new.png"),
+            "1 are not in it: good/new.png",
+        ),
+        (
+            lambda folder: (folder / "good" / "part000_0.png").write_bytes(
+                (folder / "good" / "part000_1.png").read_bytes()
+            ),
+            "1 have changed: good/part000_0",
+        ),
+    ],
+)
+def test_a_split_of_other_images_is_refused(
+    photographs: Path,
+    tmp_path: Path,
+    change: object,
+    message: str,
+) -> None:
+    path = tmp_path / "split.csv"
+    path.write_bytes(encode_split(list(prepared(photographs).rows)))
+    change(photographs)  # type: ignore[operator]
+    with pytest.raises(DataError, match=message):
+        prepared(photographs, split=path)
+
+
+def test_corrupt_images_are_named_and_counted(photographs: Path) -> None:
+    (photographs / "good" / "one.png").write_bytes(b"no image")
+    (photographs / "scratch" / "two.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"2 of 92 images.*good/one.png .*scratch/two.jpg .*--skip"):
+        prepared(photographs)
+
+
+def test_corrupt_images_are_left_out_when_asked(photographs: Path) -> None:
+    (photographs / "good" / "one.png").write_bytes(b"no image")
+    result = prepared(photographs, corrupt_images=CorruptImages.SKIP)
+    assert len(result.rows) == 90
+    assert "good/one.png" not in {row.path for row in result.rows}
+
+
+def test_a_class_of_nothing_but_corrupt_images_is_refused(tmp_path: Path) -> None:
+    folder = write_photographs(tmp_path / "photographs", {"good": 5, "scratch": 5})
+    (folder / "dent").mkdir()
+    (folder / "dent" / "one.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="found none in dent"):
+        prepared(folder, corrupt_images=CorruptImages.SKIP)

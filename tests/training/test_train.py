@@ -1,0 +1,286 @@
+import csv
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from linegate_bundle.errors import ConfigError, DataError, TrainingError
+from linegate_bundle.manifest import Activation, Colour, Role
+from linegate_bundle.run_folder import Part, RunFolder, read_split
+from linegate_training import run as run_module
+from linegate_training import run_writer
+from linegate_training.fitting import recipe
+from linegate_training.networks.base import LOGITS
+from linegate_training.networks.registry import load_network
+from linegate_training.options import Augmentation, ClassWeights, ExistingRun, TrainOptions
+from linegate_training.run import resolve, train
+from tests.training import tiny
+from tests.training.pictures import write_photographs
+
+
+def options(folder: Path, **changes: object) -> TrainOptions:
+    """A training of a few seconds."""
+    small: dict[str, object] = {
+        "data": folder,
+        "out": folder.parent / "run",
+        "cache": folder.parent / "cache",
+        "network": "basic_cnn",
+        "size": (16, 16),
+        "epochs": 8,
+    }
+    return TrainOptions(**{**small, **changes})  # type: ignore[arg-type]
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_run_folder_holds_all_that_the_export_needs(photographs: Path) -> None:
+    run = train(options(photographs, name="squares", group_pattern=r"part(\d+)_", seed=3))
+    record = run.read_record()
+    assert files(run.path) == {"run.json", "split.csv", "model.keras", "history.csv"}
+    assert [(label.name, label.role) for label in record.labels] == [
+        ("good", Role.GOOD),
+        ("scratch", Role.DEFECT),
+    ]
+    assert (record.name, record.network, record.weights) == ("squares", "basic_cnn", "none")
+    assert record.activation is Activation.SIGMOID
+    assert record.preprocess.shape == (16, 16, 3)
+    assert record.data == str(photographs)
+    assert record.configuration["seed"] == 3
+    assert record.configuration["fractions"] == "0.5 0.1 0.15 0.25"
+    assert record.versions["keras"] == keras.__version__
+    rows = read_split(run.split)
+    assert len(rows) == 90
+    assert {row.part for row in rows} == set(Part)
+    with (run.path / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert [row["stage"] for row in history] == ["training"] * len(history)
+    assert files(photographs.parent) == {"photographs", "run", "cache"}
+
+
+def test_the_trained_model_tells_held_out_pictures_apart(photographs: Path) -> None:
+    run = train(options(photographs, epochs=15))
+    model = keras.models.load_model(run.model, safe_mode=True)
+    from linegate_bundle.images import read_image
+    from linegate_bundle.preprocess import Preprocessor
+
+    preprocess = Preprocessor(run.read_record().preprocess)
+    rows = [row for row in read_split(run.split) if row.part is Part.TEST]
+    pixels = np.stack([preprocess(read_image(photographs / row.path)) for row in rows])
+    found = np.asarray(model(pixels.astype(np.float32)))[:, 0] > 0.5
+    assert np.mean(found == [row.label == "scratch" for row in rows]) > 0.9
+
+
+def test_three_classes_in_grey_with_balanced_weights_get_a_softmax(tmp_path: Path) -> None:
+    counts = {"good": 30, "scratch": 12, "dent": 16}
+    folder = write_photographs(tmp_path / "photographs", counts)
+    run = train(
+        options(
+            folder,
+            colour=Colour.GRAY,
+            size=(12, 14),
+            epochs=2,
+            class_weights=ClassWeights.BALANCED,
+            augmentation=Augmentation.FLIPS,
+        )
+    )
+    record = run.read_record()
+    assert record.activation is Activation.SOFTMAX
+    assert [label.name for label in record.labels] == ["good", "dent", "scratch"]
+    assert record.preprocess.shape == (14, 12, 1)
+    model = keras.models.load_model(run.model, safe_mode=True)
+    assert model.get_layer(LOGITS).output.shape == (None, 3)
+
+
+def test_same_seed_gives_the_same_model(photographs: Path, tmp_path: Path) -> None:
+    weights = []
+    for number, seed in enumerate((1, 1, 2)):
+        run = train(options(photographs, out=tmp_path / f"run{number}", epochs=2, seed=seed))
+        weights.append(keras.models.load_model(run.model).get_weights()[0])
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+
+
+def test_a_split_given_back_is_written_again(photographs: Path, tmp_path: Path) -> None:
+    first = train(options(photographs, epochs=1, group_block=3))
+    again = train(options(photographs, out=tmp_path / "again", epochs=1, split=first.split, seed=9))
+    assert again.split.read_bytes() == first.split.read_bytes()
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> keras.Model:
+    """Let trainings take a tiny network, and write weights for it to ``weights.keras``."""
+    monkeypatch.setattr(run_module, "load_network", lambda _: tiny.TINY)
+    return tiny.pretrained(tmp_path / "weights.keras")
+
+
+def fine_tuning(folder: Path, **changes: object) -> TrainOptions:
+    weights = str(folder.parent / "weights.keras")
+    # Without smoothing the validation loss goes down from the first epoch on.
+    given = {"weights": weights, "label_smoothing": 0.0, "learning_rate": 1e-3, **changes}
+    return options(folder, **given)
+
+
+def changed_layers(before: keras.Model, run: RunFolder) -> set[str]:
+    after = keras.models.load_model(run.model)
+    return {
+        layer.name
+        for layer in before.layers
+        if not all(
+            map(np.array_equal, layer.get_weights(), after.get_layer(layer.name).get_weights())
+        )
+    }
+
+
+def test_pretrained_weights_are_fine_tuned_behind_the_cut_only(
+    photographs: Path, pretrained: keras.Model
+) -> None:
+    run = train(fine_tuning(photographs))
+    assert changed_layers(pretrained, run) == {"conv2", "logit_map"}
+    assert run.read_record().weights.startswith("sha256:")
+    with (run.path / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert [row["stage"] for row in history] == ["head"] + ["fine-tuning"] * 8
+    assert float(history[-1]["validation_loss"]) < float(history[0]["validation_loss"])
+
+
+def test_no_epochs_fit_the_head_alone(photographs: Path, pretrained: keras.Model) -> None:
+    assert changed_layers(pretrained, train(fine_tuning(photographs, epochs=0))) == {"logit_map"}
+
+
+def test_after_the_normalization_means_the_whole_network(
+    photographs: Path, pretrained: keras.Model
+) -> None:
+    run = train(fine_tuning(photographs, fine_tune_after="normalization"))
+    assert changed_layers(pretrained, run) == {"conv0", "conv1", "conv2", "logit_map"}
+
+
+def test_without_room_for_activations_the_same_layers_are_trained_from_pixels(
+    photographs: Path, pretrained: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "_ACTIVATIONS_BYTES", 1000)
+    run = train(fine_tuning(photographs))
+    assert changed_layers(pretrained, run) == {"conv2", "logit_map"}
+
+
+@pytest.mark.parametrize(
+    ("cuts", "message"),
+    [((), "loss, got nan at step 1 of epoch 1"), (("relu1",), "weights are damaged")],
+)
+def test_broken_weights_stop_the_training_and_leave_no_run(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch, cuts: tuple[str, ...], message: str
+) -> None:
+    network = dataclasses.replace(tiny.TINY, cuts=cuts)
+    monkeypatch.setattr(run_module, "load_network", lambda _: network)
+    weights = photographs.parent / "weights.keras"
+    model = tiny.pretrained(weights)
+    model.get_layer("conv0").set_weights([np.full((3, 3, 3, 8), np.nan, np.float32)])
+    model.save(weights)
+    with pytest.raises(TrainingError, match=message):
+        train(fine_tuning(photographs))
+    assert files(photographs.parent) == {"photographs", "cache", "weights.keras"}
+
+
+def test_an_existing_run_is_refused_and_replaced_only_with_force(photographs: Path) -> None:
+    given = options(photographs, epochs=1)
+    train(given)
+    with pytest.raises(ConfigError, match=r"exists already; .*--force"):
+        train(given)
+    before = given.out.stat().st_ino
+    replaced = train(options(photographs, epochs=1, existing_run=ExistingRun.REPLACE))
+    assert replaced.path.stat().st_ino != before
+    replaced.read_record()
+    assert files(photographs.parent) == {"photographs", "run", "cache"}
+
+
+def test_force_never_deletes_what_is_no_run(photographs: Path) -> None:
+    (photographs.parent / "run").mkdir()
+    (photographs.parent / "run" / "thesis.tex").write_text("mine")
+    with pytest.raises(ConfigError, match="holds other things"):
+        train(options(photographs, existing_run=ExistingRun.REPLACE))
+    assert (photographs.parent / "run" / "thesis.tex").read_text() == "mine"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_a_run_that_is_interrupted_while_it_is_written_leaves_nothing_and_keeps_the_old_one(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    before = train(options(photographs, epochs=1)).read_record()
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run_writer, "_record", fail)
+    with pytest.raises(type(error)):
+        train(options(photographs, epochs=1, existing_run=ExistingRun.REPLACE))
+    assert files(photographs.parent) == {"photographs", "run", "cache"}
+    assert RunFolder(photographs.parent / "run").read_record() == before
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda folder: shutil.rmtree(folder / "scratch"), "at least two sub-folders"),
+        (lambda folder: (folder / "dent").mkdir(), "found none in dent"),
+        (lambda folder: (folder / "good" / "a.png").write_bytes(b"x"), "1 of 91 images"),
+    ],
+)
+def test_unusable_photographs_leave_no_run(
+    photographs: Path, harm: Callable[[Path], None], message: str
+) -> None:
+    harm(photographs)
+    with pytest.raises(DataError, match=message):
+        train(options(photographs))
+    assert not (photographs.parent / "run").exists()
+
+
+def test_what_is_not_said_is_taken_from_network_and_data() -> None:
+    efficientnet = resolve(
+        TrainOptions(data=Path("Solar Cells/"), out=Path()), load_network("efficientnet_lite0")
+    )
+    assert efficientnet.name == "solar-cells"
+    assert (efficientnet.weights, efficientnet.size) == ("imagenet", (224, 224))
+    assert (efficientnet.epochs, efficientnet.fine_tune_after) == (12, "block7_add")
+    basic = resolve(TrainOptions(data=Path("x"), out=Path(), epochs=0), load_network("basic_cnn"))
+    assert (basic.weights, basic.size, basic.epochs) == ("none", (64, 64), 0)
+    assert basic.fine_tune_after is None
+
+
+def test_cut_that_is_none_of_the_network_lists_the_valid_ones() -> None:
+    with pytest.raises(ConfigError, match="valid are: normalization, block0_project_bn, "):
+        resolve(
+            TrainOptions(data=Path("x"), out=Path(), fine_tune_after="block99"),
+            load_network("efficientnet_lite0"),
+        )
+
+
+def test_fine_tuning_without_weights_is_refused() -> None:
+    with pytest.raises(ConfigError, match="needs pretrained weights"):
+        resolve(
+            TrainOptions(data=Path("x"), out=Path(), weights="none", fine_tune_after="block7_add"),
+            load_network("efficientnet_lite0"),
+        )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "Bad Name"},
+        {"epochs": -1},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"label_smoothing": 1.0},
+        {"views": 9},
+        {"size": (0, 5)},
+        {"group_block": 2, "group_pattern": "(a)"},
+        {"group_block": 2, "split": Path("split.csv")},
+    ],
+)
+def test_options_out_of_range_are_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"expected a|a given split"):
+        TrainOptions(data=Path("x"), out=Path("y"), **changes)  # type: ignore[arg-type]
