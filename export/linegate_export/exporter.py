@@ -25,7 +25,7 @@ from linegate_bundle.manifest import (
     Provenance,
 )
 from linegate_bundle.run_folder import Part, RunFolder, RunRecord, SplitRow, read_split
-from linegate_export import graph, onnx_float32, onnx_int8, reference, tflite_int8
+from linegate_export import conversions, graph, reference
 from linegate_export.conversion import Artifact
 from linegate_export.evaluate import Evaluation, Score, evaluate, score
 from linegate_export.gate import GateLimits, GateResult, Reached, judge_artifacts
@@ -48,7 +48,7 @@ MINIMUM_RUNTIME = "0.1.0"
 """The first runtime that reads the bundles written here."""
 
 REPRESENTATIVE_PICTURES = 200
-_STEPS = 9
+_STEPS = 6 + conversions.STEPS
 _TOOLS = (
     "ai-edge-litert",
     "keras",
@@ -150,7 +150,14 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
     check_split(rows, record.labels)
     outputs = _plan(options, record)
     source = _read_pictures(options, record, rows, steps)
-    measured = _convert_and_measure(folder, source, steps)
+    steps(f"Loading {folder.model}")
+    model = graph.cut(graph.load_model(folder.model), record)
+    measured = _measure(
+        model,
+        conversions.convert_all(model, source.representative.pixels, record.activation, steps),
+        source,
+        steps,
+    )
     steps("Choosing thresholds, judging, writing the report")
     policy = choose_policy(
         measured.tflite_calibration.defect_probability(record.labels),
@@ -216,26 +223,19 @@ def _read_pictures(
     )
 
 
-def _convert_and_measure(folder: RunFolder, source: _Source, steps: Steps) -> _Measured:
-    activation = source.record.activation
-    steps(f"Loading {folder.model}")
-    model = graph.cut(graph.load_model(folder.model), source.record)
-    steps("Converting to float32 ONNX, the reference")
-    float32 = onnx_float32.convert(model)
-    steps(f"Converting to int8 TFLite with {len(source.representative)} representative pictures")
-    tflite = tflite_int8.convert(model, source.representative.pixels)
-    steps("Converting to int8 ONNX")
-    onnx = onnx_int8.convert(model, tflite)
+def _measure(
+    model: graph.Deployable, models: conversions.Converted, source: _Source, steps: Steps
+) -> _Measured:
     steps("Measuring all models through the device's own path")
 
     def measure(artifact: Artifact, pictures: Pictures, title: str) -> Evaluation:
-        return evaluate(artifact, pictures.pixels, activation, title)
+        return evaluate(artifact, pictures.pixels, source.record.activation, title)
 
     measured = _Measured(
-        float32=measure(float32, source.test, "float32"),
-        tflite=measure(tflite, source.test, INT8_TFLITE),
-        onnx=measure(onnx, source.test, INT8_ONNX),
-        tflite_calibration=measure(tflite, source.calibration, "calibration"),
+        float32=measure(models.float32, source.test, "float32"),
+        tflite=measure(models.tflite, source.test, INT8_TFLITE),
+        onnx=measure(models.onnx, source.test, INT8_ONNX),
+        tflite_calibration=measure(models.tflite, source.calibration, "calibration"),
     )
     difference = reference.ensure_same(model, measured.float32, source.test.pixels)
     steps.note(f"float32 ONNX gives the logits of Keras within {difference:.1g}")

@@ -1,19 +1,23 @@
-"""Keras to float32 ONNX: raw pixels in, logits out; the reference that int8 is measured against."""
+"""Float32 TFLite to float32 ONNX: raw pixels in, logits out; what int8 is measured against."""
 
 from linegate_bundle.manifest import LOGITS, ModelFormat, Precision
 from linegate_export.conversion import INPUT, Artifact, ConversionError, converting, describe
 from linegate_export.graph import Deployable
-from linegate_export.onnx_graph import signature, tflite_to_onnx, to_bytes
-from linegate_export.tflite_model import to_tflite
+from linegate_export.onnx_graph import (
+    prepend_normalization,
+    signature,
+    tflite_to_onnx,
+    to_bytes,
+)
 
 
-def convert(model: Deployable) -> Artifact:
+def convert(model: Deployable, tflite: bytes) -> Artifact:
     """Convert to float32 ONNX with the normalization inside.
 
-    The way leads through a float TFLite file because its converter folds batch
-    norm into every convolution; a direct conversion leaves it after depthwise ones.
+    The way leads through TFLite because its converter folds batch norm into every
+    convolution; a direct conversion leaves it after depthwise ones.
 
-    Requires: nothing more than a :class:`Deployable`.
+    Requires: the model from :func:`linegate_export.tflite_float32.convert`.
     Ensures: float32 ``image`` of raw pixels 0..255 to float32 ``logits``; the graph
     passes ONNX's checker; the same bytes every time.
 
@@ -21,7 +25,8 @@ def convert(model: Deployable) -> Artifact:
         ConversionError: that is not so.
     """
     with converting("the conversion to float32 ONNX"):
-        graph = tflite_to_onnx(to_tflite(model.raw, model.shape, lambda _: None))
+        graph = tflite_to_onnx(tflite)
+        prepend_normalization(graph, model.normalization.scale, model.normalization.offset)
     got = signature(graph)
     expected = {INPUT: ("float32", (1, *model.shape)), LOGITS: ("float32", (1, model.logits))}
     if got != expected:

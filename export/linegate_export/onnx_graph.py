@@ -121,6 +121,24 @@ class _Builder:
         return copy
 
 
+def prepend_normalization(model: Any, scale: float, offset: float) -> None:
+    """Put ``scale * image + offset`` before a float model's input; the name stays ``image``."""
+    for node in model.graph.node:
+        node.input[:] = ["normalized" if name == INPUT else name for name in node.input]
+    for name, value in (("scale", scale), ("offset", offset)):
+        model.graph.initializer.append(
+            onnx.numpy_helper.from_array(np.array(value, np.float32), name)
+        )
+    steps = [
+        onnx.helper.make_node("Mul", [INPUT, "scale"], ["scaled"], name="normalize_scale"),
+        onnx.helper.make_node("Add", ["scaled", "offset"], ["normalized"], name="normalize_offset"),
+    ]
+    nodes = [*steps, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+
+
 def to_bytes(model: Any) -> bytes:
     """Serialize a model; the same in, the same out."""
     content: bytes = model.SerializeToString(deterministic=True)

@@ -15,6 +15,7 @@ class Tensor:
     """One tensor of a graph.
 
     Attributes:
+        index: its place in the graph, the one that an interpreter takes.
         name: as the converter called it.
         dtype: element type in lower case, such as ``int8``.
         shape: of all dimensions.
@@ -24,6 +25,7 @@ class Tensor:
         constant: its values are in the file.
     """
 
+    index: int
     name: str
     dtype: str
     shape: tuple[int, ...]
@@ -76,7 +78,9 @@ def read_tflite(content: bytes) -> TfliteFile:
     graph = model.subgraphs[0]
     types = _names(schema.TensorType)
     operators = _names(schema.BuiltinOperator)
-    tensors = [_tensor(tensor, types, model.buffers) for tensor in graph.tensors]
+    tensors = [
+        _tensor(index, tensor, types, model.buffers) for index, tensor in enumerate(graph.tensors)
+    ]
 
     def pick(indices: Any) -> tuple[Tensor, ...]:
         return tuple(tensors[index] for index in indices if index >= 0)
@@ -109,11 +113,12 @@ def _operator_name(code: Any, names: dict[int, str]) -> str:
     return names[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
-def _tensor(tensor: Any, types: dict[int, str], buffers: Any) -> Tensor:
+def _tensor(index: int, tensor: Any, types: dict[int, str], buffers: Any) -> Tensor:
     quantization = tensor.quantization
     has_scales = quantization is not None and quantization.scale is not None
     data = buffers[tensor.buffer].data
     return Tensor(
+        index=index,
         name=tensor.name.decode(),
         dtype=types[tensor.type].lower(),
         shape=tuple(int(size) for size in ([] if tensor.shape is None else tensor.shape)),

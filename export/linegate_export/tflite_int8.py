@@ -1,8 +1,8 @@
-"""Keras to full-integer TFLite: int8 in, int8 out, int8 all the way."""
+"""SavedModel to full-integer TFLite: int8 in, int8 out, int8 all the way."""
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ from linegate_export.conversion import (
 )
 from linegate_export.graph import Deployable, Normalization
 from linegate_export.tflite_file import Operator, TfliteFile, read_tflite
-from linegate_export.tflite_model import to_tflite
 
 _SCALE_TOLERANCE = 1e-5
 """The converter computes the input scale in float32 from the calibrated range."""
@@ -29,16 +28,18 @@ _CHANNEL_AXIS_OPERATORS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONN
 _WEIGHTS = 1
 
 
-def convert(model: Deployable, pictures: UInt8Array) -> Artifact:
+def convert(model: Deployable, saved: Path, pictures: UInt8Array) -> Artifact:
     """Convert to int8 TFLite, post-training, weights per channel.
 
-    Requires: at least one picture, and a normalization that int8 can take over.
+    Requires: the SavedModel of the model, at least one picture, and a normalization
+    that int8 can take over.
     Ensures: every tensor is int8 (biases int32), one scale a channel in every
     convolution, the input is exactly pixel - 128, the output is ``logits``, the
     batch is one. The same model and pictures give the same bytes.
 
     Args:
         model: the trained model.
+        saved: folder of its SavedModel.
         pictures: representative pictures that set the ranges of the activations,
             raw pixels, uint8 ``(n, height, width, channels)``.
 
@@ -50,15 +51,14 @@ def convert(model: Deployable, pictures: UInt8Array) -> Artifact:
     if len(pictures) == 0:
         raise RequirementError("expected at least one picture to calibrate int8 with, got none")
 
-    def configure(converter: Any) -> None:
+    with converting("the conversion to int8 TFLite"):
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: _samples(pictures, model.normalization)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
-
-    with converting("the conversion to int8 TFLite"):
-        content = to_tflite(model.core, model.shape, configure)
+        content: bytes = converter.convert()
     file = read_tflite(content)
     ensure_integer(file)
     ensure_signature(file, model, quantization)

@@ -62,7 +62,19 @@ def deployable(blobs: "Example") -> "Deployable":
     return graph.cut(graph.load_model(blobs.run.model), blobs.run.read_record())
 
 
-@pytest.fixture
-def data_of(blobs: "Example") -> Path:
-    """Folder of the pictures of ``blobs``."""
-    return blobs.data
+@pytest.fixture(scope="session")
+def saved(deployable: "Deployable", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SavedModel of ``deployable``."""
+    from linegate_export.saved_model import write_saved_model
+
+    folder = tmp_path_factory.mktemp("saved")
+    write_saved_model(deployable, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def float_tflite(deployable: "Deployable", saved: Path) -> bytes:
+    """The float TFLite model of ``deployable``."""
+    from linegate_export import tflite_float32
+
+    return tflite_float32.convert(deployable, saved)

@@ -15,6 +15,11 @@ TARGET = Path(__file__).parents[1] / "data" / "tiny.linegate"
 LARGEST_BYTES = 150_000
 
 
+def say(line: str) -> None:
+    """Tell a step."""
+    sys.stderr.write(f"{line}\n")
+
+
 def main() -> None:
     """Train, export and put the bundle in its place."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -34,13 +39,13 @@ def main() -> None:
         record = msgspec.structs.replace(example.run.read_record(), name="tiny")
         example.run.write_record(record)
         options = ExportOptions(run=example.run.path, out=folder / "out")
-        result = export(options, lambda line: print(line, file=sys.stderr))
+        result = export(options, say)
         size = result.outputs.bundle.stat().st_size
         if size > LARGEST_BYTES:
             raise SystemExit(f"expected at most {LARGEST_BYTES} bytes, got {size}")
         TARGET.parent.mkdir(exist_ok=True)
         shutil.copyfile(result.outputs.bundle, TARGET)
-        print(f"{TARGET}: {size} bytes", file=sys.stderr)
+        say(f"{TARGET}: {size} bytes")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,8 +18,8 @@ from linegate_export import graph, onnx_float32, onnx_graph, onnx_int8, referenc
 from linegate_export.conversion import Artifact, ConversionError, RequirementError, converting
 from linegate_export.evaluate import evaluate
 from linegate_export.graph import Deployable, Normalization
+from linegate_export.saved_model import write_saved_model
 from linegate_export.tflite_file import read_tflite
-from linegate_export.tflite_model import to_tflite
 from linegate_runtime.backends import BACKENDS
 from tests.export import nets
 from tests.export.nets import Example
@@ -31,8 +32,8 @@ def noise(count: int, seed: int = 0) -> UInt8Array:
 
 
 @pytest.fixture(scope="module")
-def tflite(deployable: Deployable) -> Artifact:
-    return tflite_int8.convert(deployable, noise(16))
+def tflite(deployable: Deployable, saved: Path) -> Artifact:
+    return tflite_int8.convert(deployable, saved, noise(16))
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,8 @@ def dense(three: Example) -> Deployable:
 
 
 @pytest.fixture(scope="module")
-def float32(deployable: Deployable) -> Artifact:
-    return onnx_float32.convert(deployable)
+def float32(deployable: Deployable, float_tflite: bytes) -> Artifact:
+    return onnx_float32.convert(deployable, float_tflite)
 
 
 def untrained(image: Any, normalized: Any, output: Any) -> Deployable:
@@ -60,6 +61,11 @@ def untrained(image: Any, normalized: Any, output: Any) -> Deployable:
         shape=(nets.SIDE, nets.SIDE, 3),
         logits=1,
     )
+
+
+def to_int8(model: Deployable, folder: Path, pictures: UInt8Array) -> Artifact:
+    write_saved_model(model, folder)
+    return tflite_int8.convert(model, folder, pictures)
 
 
 def logits(artifact: Artifact, pictures: UInt8Array) -> np.ndarray:
@@ -89,8 +95,10 @@ def test_int8_tflite_has_no_float_and_takes_pixel_minus_128(tflite: Artifact) ->
     assert file.outputs.keys() == {"logits"}
 
 
-def test_int8_tflite_of_a_dense_net_is_integer_throughout(dense: Deployable) -> None:
-    artifact = tflite_int8.convert(dense, noise(8))
+def test_int8_tflite_of_a_dense_net_is_integer_throughout(
+    dense: Deployable, tmp_path: Path
+) -> None:
+    artifact = to_int8(dense, tmp_path, noise(8))
     quantization = artifact.entry.input.quantization
     assert quantization is not None
     assert quantization.zero_point == -128
@@ -98,23 +106,23 @@ def test_int8_tflite_of_a_dense_net_is_integer_throughout(dense: Deployable) -> 
     assert artifact.entry.output(LOGITS).shape == (1, 3)
 
 
-def test_float_onnx_has_the_same_bytes_again(deployable: Deployable, float32: Artifact) -> None:
+def test_float_onnx_has_the_same_bytes_again(
+    deployable: Deployable, float_tflite: bytes, float32: Artifact
+) -> None:
     """The int8 models' bytes are compared between processes by the test of the whole export."""
-    assert onnx_float32.convert(deployable).content == float32.content
+    assert onnx_float32.convert(deployable, float_tflite).content == float32.content
 
 
-def test_a_float_model_is_caught_and_the_operator_named(deployable: Deployable) -> None:
-    content = to_tflite(deployable.core, deployable.shape, lambda _: None)
+def test_a_float_model_is_caught_and_the_operator_named(float_tflite: bytes) -> None:
     with pytest.raises(ConversionError, match="the operator CONV_2D has the float32 tensor"):
-        tflite_int8.ensure_integer(read_tflite(content))
+        tflite_int8.ensure_integer(read_tflite(float_tflite))
 
 
-def test_a_dynamic_range_model_is_not_taken_for_int8(deployable: Deployable) -> None:
-    def configure(converter: Any) -> None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-
+def test_a_dynamic_range_model_is_not_taken_for_int8(saved: Path) -> None:
     with converting("a dynamic range conversion"):
-        content = to_tflite(deployable.core, deployable.shape, configure)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        content = converter.convert()
     with pytest.raises(ConversionError, match="float32 tensor"):
         tflite_int8.ensure_integer(read_tflite(content))
 
@@ -127,9 +135,9 @@ def test_another_input_quantization_than_pixel_minus_128_is_caught(
         tflite_int8.ensure_signature(read_tflite(tflite.content), deployable, other)
 
 
-def test_no_pictures_to_calibrate_with_are_refused(deployable: Deployable) -> None:
+def test_no_pictures_to_calibrate_with_are_refused(deployable: Deployable, saved: Path) -> None:
     with pytest.raises(RequirementError, match="at least one picture"):
-        tflite_int8.convert(deployable, noise(0))
+        tflite_int8.convert(deployable, saved, noise(0))
 
 
 def test_int8_onnx_keeps_names_types_and_quantization(
@@ -159,7 +167,7 @@ def test_int8_onnx_answers_as_int8_tflite_within_two_steps(
     assert difference.max() <= 2.01 * step.scale
 
 
-def test_int8_onnx_does_not_saturate_where_sums_are_large() -> None:
+def test_int8_onnx_does_not_saturate_where_sums_are_large(tmp_path: Path) -> None:
     """On x86 without VNNI onnxruntime's fast kernels add pairs of products in 16 bits."""
     image = keras.Input((nets.SIDE, nets.SIDE, 3))
     normalized = x = keras.layers.Rescaling(1 / 255, name="normalization")(image)
@@ -169,7 +177,7 @@ def test_int8_onnx_does_not_saturate_where_sums_are_large() -> None:
     model = untrained(image, normalized, keras.layers.GlobalAveragePooling2D()(x))
     rng = np.random.default_rng(0)
     pictures = rng.integers(100, 256, (20, nets.SIDE, nets.SIDE, 3), np.uint8)
-    tflite = tflite_int8.convert(model, pictures)
+    tflite = to_int8(model, tmp_path, pictures)
     step = tflite.entry.output(LOGITS).quantization
     assert step is not None
     converted = onnx_int8.convert(model, tflite)
@@ -240,10 +248,10 @@ def test_a_converter_that_fails_is_told_with_what_it_printed(
     assert "reason" not in capfd.readouterr().err
 
 
-def test_an_operator_without_int8_kernel_is_named() -> None:
+def test_an_operator_without_int8_kernel_is_named(tmp_path: Path) -> None:
     image = keras.Input((nets.SIDE, nets.SIDE, 3))
     normalized = keras.layers.Rescaling(1 / 255, name="normalization")(image)
     x = keras.layers.Flatten()(keras.ops.erf(normalized))
     model = untrained(image, normalized, keras.layers.Dense(1, name="logits")(x))
     with pytest.raises(ConversionError, match=r"(?i)erf"):
-        tflite_int8.convert(model, noise(2))
+        to_int8(model, tmp_path, noise(2))

@@ -34,7 +34,7 @@ def exported(blobs: Example, tmp_path_factory: pytest.TempPathFactory) -> Export
     options = ExportOptions(run=blobs.run.path, out=out, figures=out / "figures", version="1.2.3")
     result = export(options, lines.append)
     steps = [line for line in lines if line.startswith("[")]
-    assert [line.split("]")[0] for line in steps] == [f"[{n}/9" for n in range(1, 10)]
+    assert [line.split("]")[0] for line in steps] == [f"[{n}/10" for n in range(1, 11)]
     return result
 
 
@@ -140,7 +140,7 @@ def test_the_command_in_another_process_gives_the_same_bytes_and_says_what_it_do
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "[6/9] Converting to int8 ONNX" in done.stdout
+    assert "[7/10] Converting to int8 ONNX" in done.stdout
     assert "TFLite and ONNX agree on 100.00 % of 60" in done.stdout
     outputs_there = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert len(outputs_there) == 4

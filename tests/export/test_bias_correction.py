@@ -1,0 +1,82 @@
+"""Bias correction: it takes a shift out again and touches nothing but biases."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linegate_bundle.manifest import Activation
+from linegate_bundle.preprocess import UInt8Array
+from linegate_bundle.run_folder import Part, read_split
+from linegate_export import bias_correction, tflite_int8
+from linegate_export.conversion import Artifact
+from linegate_export.evaluate import evaluate
+from linegate_export.graph import Deployable
+from linegate_export.pictures import load_pictures
+from linegate_export.tflite_file import read_tflite
+from tests.export import nets
+from tests.export.nets import Example
+
+
+@pytest.fixture(scope="module")
+def pictures(blobs: Example) -> UInt8Array:
+    rows = [row for row in read_split(blobs.run.split) if row.part is Part.TRAIN]
+    return load_pictures(rows, blobs.data, nets.spec(), "train").pixels
+
+
+@pytest.fixture(scope="module")
+def tflite(deployable: Deployable, saved: Path, pictures: UInt8Array) -> Artifact:
+    return tflite_int8.convert(deployable, saved, pictures)
+
+
+def mean_error(artifact: Artifact, deployable: Deployable, pictures: UInt8Array) -> float:
+    logits = evaluate(artifact, pictures, Activation.SIGMOID, "int8").logits
+    expected = np.asarray(deployable.raw(pictures.astype(np.float32))["logits"])
+    return float((logits - expected).mean())
+
+
+def disturbed(artifact: Artifact, steps: int) -> Artifact:
+    """Shift the bias of every linear layer by as many steps of int32."""
+    content = bytearray(artifact.content)
+    for layer in list(bias_correction._linear_layers(content)):
+        bias_correction._buffer(content, layer.bias_buffer).view("<i4")[:] += steps
+    return dataclasses.replace(artifact, content=bytes(content))
+
+
+def test_the_linear_layers_are_the_projections_and_the_class_map(tflite: Artifact) -> None:
+    layers = list(bias_correction._linear_layers(bytearray(tflite.content)))
+    assert len(layers) == 3
+    assert all("elu" not in layer.name.lower() for layer in layers)
+
+
+def test_a_shift_of_every_layer_is_taken_out_again(
+    tflite: Artifact, float_tflite: bytes, deployable: Deployable, pictures: UInt8Array
+) -> None:
+    shifted = disturbed(tflite, 1500)
+    corrected = bias_correction.correct(shifted, float_tflite, pictures, deployable.normalization)
+    before = abs(mean_error(shifted, deployable, pictures))
+    after = abs(mean_error(corrected, deployable, pictures))
+    assert before > 0.5
+    assert after < 0.1 * before
+
+
+def test_nothing_but_biases_changes(
+    tflite: Artifact, float_tflite: bytes, deployable: Deployable, pictures: UInt8Array
+) -> None:
+    corrected = bias_correction.correct(
+        disturbed(tflite, 1500), float_tflite, pictures, deployable.normalization
+    )
+    assert corrected.entry == tflite.entry
+    assert read_tflite(corrected.content) == read_tflite(tflite.content)
+    old, new = (np.frombuffer(each.content, np.uint8) for each in (tflite, corrected))
+    layers = list(bias_correction._linear_layers(bytearray(tflite.content)))
+    assert 0 < (old != new).sum() <= sum(4 * len(layer.bias_scales) for layer in layers)
+
+
+def test_a_model_of_other_names_is_left_as_it_is(
+    tflite: Artifact, float_tflite: bytes, deployable: Deployable, pictures: UInt8Array
+) -> None:
+    renamed = float_tflite.replace(b"core", b"more")
+    corrected = bias_correction.correct(tflite, renamed, pictures, deployable.normalization)
+    assert corrected.content == tflite.content
