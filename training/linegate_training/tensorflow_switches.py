@@ -9,5 +9,5 @@ def set_switches() -> None:
     Messages below a warning are left out. oneDNN's kernels, which TensorFlow otherwise
     only takes where the processor has AVX512, made training a third faster with AVX2.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

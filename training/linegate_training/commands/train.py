@@ -6,6 +6,7 @@ from pathlib import Path
 
 from linegate_bundle.command import Command
 from linegate_bundle.manifest import Colour, Fit, Resize
+from linegate_bundle.native_log import captured_native_log
 from linegate_training.data.split import Fractions
 from linegate_training.networks.names import NETWORKS
 from linegate_training.options import (
@@ -267,7 +268,8 @@ def parse_options(arguments: argparse.Namespace) -> TrainOptions:
 def _run(arguments: argparse.Namespace) -> int:
     options = parse_options(arguments)
     set_switches()
-    from linegate_training.run import train  # noqa: PLC0415 - imports TensorFlow, after its switches
+    with captured_native_log():  # TensorFlow greets whatever its switches say
+        from linegate_training.run import train  # noqa: PLC0415 - imports TensorFlow
 
     train(options)
     return 0
