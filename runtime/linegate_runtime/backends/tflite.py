@@ -10,9 +10,9 @@ import numpy as np
 
 from linegate_bundle.errors import EngineError
 from linegate_bundle.manifest import Engine, ModelEntry, ModelFormat, Precision
+from linegate_bundle.native_log import NativeLog, captured_native_log
 from linegate_runtime.backends.base import Backend, Tensor
 from linegate_runtime.backends.checks import check_signature, check_tensor
-from linegate_bundle.native_log import NativeLog, captured_native_log
 
 _log = logging.getLogger(__name__)
 
