@@ -1,6 +1,5 @@
 """The capture: a real child process, real shared memory, real faults."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,29 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from linegate_bundle.errors import CameraError, ConfigError, DataError
-from linegate_runtime.capture import Capture, CaptureEndedError, public_address
-from linegate_runtime.capture_child import Publisher
+from linegate_runtime.capture import Capture, CaptureEndedError
 from linegate_runtime.capture_protocol import (
-    SLOTS,
-    Ended,
-    Event,
-    Failed,
-    Fault,
-    FrameReady,
-    Opened,
     Request,
-    Started,
-    decode_event,
-    encode_line,
-    slot_stride,
 )
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Size
-from linegate_runtime.sources import Captured, SourceOptions
+from linegate_runtime.sources import SourceOptions
 from linegate_runtime.testing import MjpegServer
 from tests.runtime.live_support import (
     even_picture,
@@ -343,93 +328,3 @@ def test_a_password_is_not_part_of_the_name_nor_of_the_command_line() -> None:
         command = Path(f"/proc/{capture.pid}/cmdline").read_bytes()
         assert b"capture_child" in command or not command
         assert b"secret" not in command
-
-
-@given(
-    user=st.text("abc", min_size=1),
-    password=st.text("xyz", min_size=1),
-    host=st.from_regex(r"[a-z]{1,8}(\.[a-z]{2})?", fullmatch=True),
-    port=st.integers(1, 65535),
-    path=st.from_regex(r"(/[a-z0-9?=]{0,5}){0,3}", fullmatch=True),
-)
-def test_credentials_are_cut_out_of_any_address(
-    user: str, password: str, host: str, port: int, path: str
-) -> None:
-    shown = public_address(f"rtsp://{user}:{password}@{host}:{port}{path}")
-    assert "@" not in shown
-    assert password not in shown.removeprefix("rtsp://").removeprefix(host).partition("/")[0]
-    assert shown == public_address(shown)
-    assert shown.startswith(f"rtsp://{host}:{port}")
-
-
-@pytest.mark.parametrize("address", ["0", "/dev/video0", "folder/a@b.mp4", "http://host/a@b"])
-def test_other_addresses_are_shown_as_they_are(address: str) -> None:
-    assert public_address(address) == address
-
-
-EVENTS = st.one_of(
-    st.just(Started()),
-    st.just(Ended()),
-    st.builds(Opened, width=st.integers(1, 8192), height=st.integers(1, 8192), live=st.booleans()),
-    st.builds(
-        FrameReady,
-        number=st.integers(1, 2**53),
-        slot=st.integers(0, SLOTS - 1),
-        monotonic_ns=st.integers(0, 2**63 - 1),
-    ),
-    st.builds(Failed, fault=st.sampled_from(Fault), message=st.text(), again=st.booleans()),
-)
-
-
-@given(EVENTS)
-def test_an_event_is_one_line_and_comes_back_the_same(event: Event) -> None:
-    line = encode_line(event)
-    assert line.endswith(b"\n")
-    assert line.count(b"\n") == 1
-    assert decode_event(line[:-1]) == event
-
-
-@given(st.integers(1, 8192), st.integers(1, 8192))
-def test_slots_hold_a_frame_and_begin_on_pages(width: int, height: int) -> None:
-    stride = slot_stride(width, height)
-    assert stride % 4096 == 0
-    assert width * height * 3 <= stride < width * height * 3 + 4096
-
-
-@settings(max_examples=50)
-@given(st.lists(st.booleans(), max_size=40))
-def test_the_slot_that_the_parent_reads_is_never_written(is_want: list[bool]) -> None:
-    memory = os.memfd_create("test")
-    reader, writer = os.pipe()
-    try:
-        publisher = Publisher(memory, writer, live=True)
-        held: tuple[int, int] | None = None
-        value = 0
-        for want in [False, *is_want]:
-            if want:
-                held = None
-                publisher.want()
-            else:
-                value += 1
-                publisher.publish(Captured(even_picture(value, 8, 8), value))
-            for line in drain(reader):
-                if line["type"] == "FrameReady":
-                    assert held is None
-                    held = (int(line["slot"]), int(line["number"]))
-                    assert held[1] == value or want
-            if held is not None:
-                slot, number = held
-                content = os.pread(memory, 8 * 8 * 3, slot * slot_stride(8, 8))
-                assert content == bytes([number]) * len(content)
-    finally:
-        for descriptor in (memory, reader, writer):
-            os.close(descriptor)
-
-
-def drain(reader: int) -> list[dict[str, str]]:
-    os.set_blocking(reader, False)
-    try:
-        content = os.read(reader, 65536)
-    except BlockingIOError:
-        return []
-    return [json.loads(line) for line in content.splitlines()]

@@ -172,6 +172,22 @@ def test_a_slow_consumer_still_tells_the_parts_apart(stride: int) -> None:
     assert seen.ended == [1, 2, 3, 4, 5, 6]
 
 
+@settings(max_examples=15, deadline=None)
+@given(delays_s=st.lists(st.floats(0, 0.08), min_size=40, max_size=40), data=st.data())
+def test_frames_that_come_late_in_bunches_or_not_at_all_do_not_matter(
+    delays_s: list[float], data: st.DataObject
+) -> None:
+    parts = [grey_part(30 if part % 2 else 180, 75) for part in range(5)]
+    belt = Belt(parts, speed_px=8, gap_px=45, width=160, height=120, lead_px=100)
+    trigger, seen, time_s, index = taught(belt, part_size=Size(75, 75)), Watch(), 0.0, 0
+    gaps = data.draw(st.lists(st.sampled_from([1, 1, 1, 2, 3]), min_size=200, max_size=200))
+    while index < len(belt) + 10:
+        time_s = max(time_s + 0.0005, index / FPS + delays_s[index % 40])
+        compare(belt, index, trigger.observe(belt.frame(index), round(time_s * 1e9)), seen)
+        index += gaps[index]
+    assert seen.numbers == [[part] for part in range(5)]
+
+
 def test_a_belt_that_stops_with_two_parts_half_in_view_and_goes_on_counts_none_twice() -> None:
     belt = Belt(cells(3), speed_px=10, gap_px=100)
     halt = 75

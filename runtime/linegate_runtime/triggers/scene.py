@@ -25,6 +25,9 @@ _ADAPTATION = 0.02
 _LIGHT_ADAPTATION = 0.5
 """The same for the brightness of the whole scene, by colour channel."""
 
+_STEADY_LIGHT = 0.002
+"""Smaller changes of the light, half a grey level, are left to the slow adaptation."""
+
 _DARK = 8.0
 """Below this mean brightness a colour channel says nothing about the light."""
 
@@ -132,7 +135,8 @@ class EmptyScene:
             # First the light, which changes behind the parts too, then the rest.
             now, before = cv2.mean(small, scenery), cv2.mean(self._mean, scenery)
             gains = np.array([_gain(a, b) for a, b in zip(now, before, strict=True)])
-            cv2.multiply(self._mean, gains, dst=self._mean)
+            if np.abs(gains - 1).max() > _STEADY_LIGHT:
+                cv2.multiply(self._mean, gains, dst=self._mean)
             cv2.accumulateWeighted(small, self._mean, _ADAPTATION, mask=scenery)
 
     def _blob(self, rectangle: Rectangle, shape: tuple[int, ...]) -> Blob:

@@ -1,21 +1,29 @@
 """Following blobs from frame to frame, so that each part gets one number."""
 
+import collections
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Self
 
 from linegate_runtime.triggers.scene import Blob, union
 
 _FLICKER_S = 0.15
 """A part may be invisible for so long and is still the same part."""
 
-_GATE_SHARE = 0.5
-"""A blob may lie off its predicted place by this share of the part's length. Parts
-with gaps of a quarter of their length lie 1.25 lengths apart, so less than half of
-that keeps neighbours apart."""
+_GATE_SHARE = 0.55
+"""A blob may lie off the places where its part can be by this share of its length.
+Parts with gaps of a quarter of their length lie 1.25 lengths apart, so less than half
+of that keeps neighbours apart."""
+
+_SHORT_WAY_SHARE = 0.7
+"""While a part should have come on by less than this share of its length, the next part
+cannot lie where it may be, even if it stopped or its frames were delayed: 1.25 - 0.7 is
+not less than the share above."""
 
 _GATE_OF_REGION = 0.08
-"""The same for short blobs, such as the first sliver of a part, by the region's size."""
+"""The same for parts not yet seen as a whole, by the region's size: the first sliver is
+short."""
 
 _PIECE_SLACK = 1.1
 """Pieces that fill at most this multiple of a part's known size may be one part."""
@@ -26,11 +34,12 @@ _LEAVING_SHARE = 0.05
 _NOTICED_FRAMES = 3
 """What was seen in fewer frames and never as a whole was no part."""
 
-_VELOCITY_SHARE = 0.5
-"""Weight of the newest displacement in a track's velocity."""
+_VELOCITY_SPAN_S = 0.5
+"""A velocity is taken over so long, because frames come with an uneven delay; taken over
+less, it counts accordingly less than that of the parts before."""
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Track:
     """One physical part while it is in view; velocities in pixels a second.
 
@@ -40,18 +49,29 @@ class Track:
         size: largest width and height seen while wholly in view; None before.
         whole: where it was wholly in view last; None before.
         seen_at: time of ``blob`` in seconds.
+        guess: velocity of the parts before, horizontal and vertical.
+        velocity: its own, as far as known.
+        way: times and how far the part had come then, over the last moments.
         frames: in how many frames it was seen.
         is_over: it was wholly in view and now is leaving or gone.
     """
 
     blob: Blob
     seen_at: float
+    guess: tuple[float, float]
     velocity: tuple[float, float]
+    way: collections.deque[tuple[float, float, float]]
     number: int | None = None
     size: tuple[float, float] | None = None
     whole: Blob | None = None
     frames: int = 1
     is_over: bool = False
+
+    @classmethod
+    def begin(cls, blob: Blob, time_s: float, guess: tuple[float, float]) -> Self:
+        """Return the track of a part that is seen for the first time."""
+        way = collections.deque([(time_s, 0.0, 0.0)])
+        return cls(blob=blob, seen_at=time_s, guess=guess, velocity=guess, way=way)
 
     def predict(self, time_s: float) -> Blob:
         """Return where the part should be."""
@@ -65,6 +85,29 @@ class Track:
             right=blob.right + x,
             bottom=blob.bottom + y,
         )
+
+    def follow(self, blob: Blob, time_s: float) -> None:
+        """Note where the part is now, and how fast it came there."""
+        _, x, y = self.way[-1]
+        self.way.append((time_s, x + _shift(self.blob, blob, 0), y + _shift(self.blob, blob, 1)))
+        while self.way[1][0] < time_s - _VELOCITY_SPAN_S:
+            self.way.popleft()
+        self.velocity = self._velocity()
+        self.blob = blob
+        self.seen_at = time_s
+        self.frames += 1
+
+    def _velocity(self) -> tuple[float, float]:
+        (since, *start), (until, *end) = self.way[0], self.way[-1]
+        span = until - since
+        if span <= 0:
+            return self.guess
+        weight = min(1.0, span / _VELOCITY_SPAN_S)
+        x, y = (
+            (1 - weight) * guess + weight * (b - a) / span
+            for guess, a, b in zip(self.guess, start, end, strict=True)
+        )
+        return (x, y)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,20 +136,25 @@ class Tracker:
         self._region = (float(width), float(height))
         self._tracks: list[Track] = []
         self._velocity = (0.0, 0.0)
+        self._last_s = 0.0
         self._count = 0
 
     def update(self, blobs: Sequence[Blob], time_s: float) -> Update:
         """Take the blobs of the next frame; ``time_s`` rises from call to call."""
         blobs = self._join_pieces(list(blobs), time_s)
         pairs, free = self._match(blobs, time_s)
-        seen = [self._follow(track, blob, time_s) for track, blob in pairs]
+        for track, blob in pairs:
+            track.follow(blob, time_s)
+            self._velocity = track.velocity
+        seen = [track for track, _ in pairs]
+        self._last_s = time_s
         gone = [track for track in self._tracks if self._is_gone(track, seen, time_s)]
         over = [track for track in self._tracks if track in gone or _is_leaving(track)]
         over = [track for track in over if track.number is not None and not track.is_over]
         for track in over:
             track.is_over = True
         self._tracks = [track for track in self._tracks if track not in gone]
-        new = [Track(blob=blob, seen_at=time_s, velocity=self._velocity) for blob in free]
+        new = [Track.begin(blob, time_s, self._velocity) for blob in free]
         self._tracks += new
         seen = sorted([*seen, *new], key=self._foremost_first)
         whole = [track for track in seen if track.blob.is_whole and not track.is_over]
@@ -134,48 +182,47 @@ class Tracker:
     def _match(
         self, blobs: list[Blob], time_s: float
     ) -> tuple[list[tuple[Track, Blob]], list[Blob]]:
-        """Return pairs, closest first and each track and blob once, and the blobs left over."""
-        candidates = []
-        for track in self._tracks:
-            place = track.predict(time_s)
-            for blob in blobs:
-                error = self._error(track, place, blob)
-                if error is not None:
-                    candidates.append((error, id(track), id(blob), track, blob))
-        pairs: list[tuple[Track, Blob]] = []
-        used: set[int] = set()
-        for _, track_id, blob_id, track, blob in sorted(candidates, key=lambda item: item[:3]):
-            if track_id not in used and blob_id not in used:
-                used |= {track_id, blob_id}
-                pairs.append((track, blob))
-        return pairs, [blob for blob in blobs if id(blob) not in used]
+        """Return pairs, each track and blob once, and the blobs left over.
 
-    def _error(self, track: Track, place: Blob, blob: Blob) -> float | None:
-        """Return by how much a blob misses a predicted place; None if it is too much."""
+        Tracks seen in the last frame choose first, then those that were missed; the
+        closest blob each.
+        """
+        candidates = sorted(
+            (track.seen_at < self._last_s, error, t, b)
+            for t, track in enumerate(self._tracks)
+            for b, blob in enumerate(blobs)
+            if (error := self._error(track, blob, time_s)) is not None
+        )
+        pairs: dict[int, int] = {}
+        for _, _, t, b in candidates:
+            if t not in pairs and b not in pairs.values():
+                pairs[t] = b
+        free = [blob for b, blob in enumerate(blobs) if b not in pairs.values()]
+        return [(self._tracks[t], blobs[b]) for t, b in pairs.items()], free
+
+    def _error(self, track: Track, blob: Blob, time_s: float) -> float | None:
+        """Return by how much a blob misses where a part can be; None if it is too much."""
         errors = []
         for axis in (0, 1):
-            known = 0.0 if track.size is None else track.size[axis]
-            length = max(known, _length(place, axis), _length(blob, axis))
-            gate = max(_GATE_SHARE * length, _GATE_OF_REGION * self._region[axis])
-            error = abs(_shift(place, blob, axis))
+            if track.size is None:
+                length = max(_length(track.blob, axis), _length(blob, axis))
+                gate = max(_GATE_SHARE * length, _GATE_OF_REGION * self._region[axis])
+            else:
+                length = track.size[axis]
+                gate = _GATE_SHARE * length
+            expected = track.velocity[axis] * (time_s - track.seen_at)
+            shift = _shift(track.blob, blob, axis)
+            miss = abs(shift - expected)
+            error = miss
+            if abs(expected) < _SHORT_WAY_SHARE * length:
+                # It may have slowed down or stopped, or its frame was delayed; it cannot
+                # be the next part.
+                error = max(0.0, min(0.0, expected) - shift, shift - max(0.0, expected))
             if error > gate:
                 return None
-            errors.append(error / gate)
+            # Of places that are all possible the expected one is the best.
+            errors.append((error + 0.01 * miss) / gate)
         return max(errors)
-
-    def _follow(self, track: Track, blob: Blob, time_s: float) -> Track:
-        elapsed = time_s - track.seen_at
-        if elapsed > 0:
-            new = (
-                _shift(track.blob, blob, 0) / elapsed,
-                _shift(track.blob, blob, 1) / elapsed,
-            )
-            track.velocity = _mix(new, track.velocity)
-            self._velocity = _mix(track.velocity, self._velocity)
-        track.blob = blob
-        track.seen_at = time_s
-        track.frames += 1
-        return track
 
     def _is_gone(self, track: Track, seen: Sequence[Track], time_s: float) -> bool:
         if track in seen:
@@ -246,11 +293,6 @@ def _is_leaving(track: Track) -> bool:
 
 def _was_missed(track: Track) -> bool:
     return track.number is None and track.frames >= _NOTICED_FRAMES
-
-
-def _mix(new: tuple[float, float], old: tuple[float, float]) -> tuple[float, float]:
-    share = _VELOCITY_SHARE
-    return (share * new[0] + (1 - share) * old[0], share * new[1] + (1 - share) * old[1])
 
 
 def _centre_lies_in(blob: Blob, place: Blob) -> bool:
