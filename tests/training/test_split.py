@@ -41,7 +41,7 @@ def test_a_split_has_every_class_in_every_part_or_is_refused(
     assert all(present[part, label] for part in Part for label in set(labels))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.integers(4, 60), st.integers(4, 60), st.integers(0, 100))
 def test_classes_of_single_images_are_never_refused(good: int, bad: int, seed: int) -> None:
     groups = [str(number) for number in range(good + bad)]

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from linegate_bundle.errors import ConfigError, DataError, TrainingError
+from linegate_bundle.images import read_image
 from linegate_bundle.manifest import Activation, Colour, Role
+from linegate_bundle.preprocess import Preprocessor
 from linegate_bundle.run_folder import Part, RunFolder, read_split
 from linegate_training import run as run_module
 from linegate_training import run_writer
@@ -39,10 +41,17 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_run_folder_holds_all_that_the_export_needs(photographs: Path) -> None:
-    run = train(options(photographs, name="squares", group_pattern=r"part(\d+)_", seed=3))
-    record = run.read_record()
-    assert files(run.path) == {"run.json", "split.csv", "model.keras", "history.csv"}
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """One training that several tests look at."""
+    folder = tmp_path_factory.mktemp("trained") / "photographs"
+    write_photographs(folder, {"good": 60, "scratch": 30})
+    return train(options(folder, name="squares", group_pattern=r"part(\d+)_", seed=3, epochs=15))
+
+
+def test_a_run_folder_holds_all_that_the_export_needs(trained: RunFolder) -> None:
+    record = trained.read_record()
+    assert files(trained.path) == {"run.json", "split.csv", "model.keras", "history.csv"}
     assert [(label.name, label.role) for label in record.labels] == [
         ("good", Role.GOOD),
         ("scratch", Role.DEFECT),
@@ -50,28 +59,24 @@ def test_a_run_folder_holds_all_that_the_export_needs(photographs: Path) -> None
     assert (record.name, record.network, record.weights) == ("squares", "basic_cnn", "none")
     assert record.activation is Activation.SIGMOID
     assert record.preprocess.shape == (16, 16, 3)
-    assert record.data == str(photographs)
+    assert record.data == str(trained.path.parent / "photographs")
     assert record.configuration["seed"] == 3
     assert record.configuration["fractions"] == "0.5 0.1 0.15 0.25"
     assert record.versions["keras"] == keras.__version__
-    rows = read_split(run.split)
+    rows = read_split(trained.split)
     assert len(rows) == 90
     assert {row.part for row in rows} == set(Part)
-    with (run.path / "history.csv").open() as file:
-        history = list(csv.DictReader(file))
-    assert [row["stage"] for row in history] == ["training"] * len(history)
-    assert files(photographs.parent) == {"photographs", "run", "cache"}
+    with (trained.path / "history.csv").open() as file:
+        assert {row["stage"] for row in csv.DictReader(file)} == {"training"}
+    assert files(trained.path.parent) == {"photographs", "run", "cache"}
 
 
-def test_the_trained_model_tells_held_out_pictures_apart(photographs: Path) -> None:
-    run = train(options(photographs, epochs=15))
-    model = keras.models.load_model(run.model, safe_mode=True)
-    from linegate_bundle.images import read_image
-    from linegate_bundle.preprocess import Preprocessor
-
-    preprocess = Preprocessor(run.read_record().preprocess)
-    rows = [row for row in read_split(run.split) if row.part is Part.TEST]
-    pixels = np.stack([preprocess(read_image(photographs / row.path)) for row in rows])
+def test_the_trained_model_tells_held_out_pictures_apart(trained: RunFolder) -> None:
+    model = keras.models.load_model(trained.model, safe_mode=True)
+    record = trained.read_record()
+    preprocess = Preprocessor(record.preprocess)
+    rows = [row for row in read_split(trained.split) if row.part is Part.TEST]
+    pixels = np.stack([preprocess(read_image(Path(record.data) / row.path)) for row in rows])
     found = np.asarray(model(pixels.astype(np.float32)))[:, 0] > 0.5
     assert np.mean(found == [row.label == "scratch" for row in rows]) > 0.9
 
@@ -106,10 +111,10 @@ def test_same_seed_gives_the_same_model(photographs: Path, tmp_path: Path) -> No
     assert not np.array_equal(weights[0], weights[2])
 
 
-def test_a_split_given_back_is_written_again(photographs: Path, tmp_path: Path) -> None:
-    first = train(options(photographs, epochs=1, group_block=3))
-    again = train(options(photographs, out=tmp_path / "again", epochs=1, split=first.split, seed=9))
-    assert again.split.read_bytes() == first.split.read_bytes()
+def test_a_split_given_back_is_written_again(trained: RunFolder, tmp_path: Path) -> None:
+    folder = trained.path.parent / "photographs"
+    again = train(options(folder, out=tmp_path / "again", epochs=0, split=trained.split, seed=9))
+    assert again.split.read_bytes() == trained.split.read_bytes()
 
 
 @pytest.fixture
@@ -187,12 +192,12 @@ def test_broken_weights_stop_the_training_and_leave_no_run(
 
 
 def test_an_existing_run_is_refused_and_replaced_only_with_force(photographs: Path) -> None:
-    given = options(photographs, epochs=1)
+    given = options(photographs, epochs=0)
     train(given)
     with pytest.raises(ConfigError, match=r"exists already; .*--force"):
         train(given)
     before = given.out.stat().st_ino
-    replaced = train(options(photographs, epochs=1, existing_run=ExistingRun.REPLACE))
+    replaced = train(options(photographs, epochs=0, existing_run=ExistingRun.REPLACE))
     assert replaced.path.stat().st_ino != before
     replaced.read_record()
     assert files(photographs.parent) == {"photographs", "run", "cache"}
@@ -210,14 +215,14 @@ def test_force_never_deletes_what_is_no_run(photographs: Path) -> None:
 def test_a_run_that_is_interrupted_while_it_is_written_leaves_nothing_and_keeps_the_old_one(
     photographs: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    before = train(options(photographs, epochs=1)).read_record()
+    before = train(options(photographs, epochs=0)).read_record()
 
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(run_writer, "_record", fail)
     with pytest.raises(type(error)):
-        train(options(photographs, epochs=1, existing_run=ExistingRun.REPLACE))
+        train(options(photographs, epochs=0, existing_run=ExistingRun.REPLACE))
     assert files(photographs.parent) == {"photographs", "run", "cache"}
     assert RunFolder(photographs.parent / "run").read_record() == before
 

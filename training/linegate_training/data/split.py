@@ -36,7 +36,7 @@ class Fractions:
     def __post_init__(self) -> None:
         """Check the shares."""
         shares = dataclasses.astuple(self)
-        if min(shares) <= 0 or abs(sum(shares) - 1) > _TOLERANCE:
+        if not (min(shares) > 0 and abs(sum(shares) - 1) <= _TOLERANCE):  # also not a number
             raise ConfigError(
                 "expected four fractions above 0 that sum to 1, for train, validation, "
                 f"calibration and test, got {shares} (sum {sum(shares):g})"
@@ -135,13 +135,10 @@ def _assign(counts: Counts, wanted: Counts, random: np.random.Generator) -> npt.
     # Rare labels first: the few groups that hold one must not be used up.
     for label in np.argsort(np.count_nonzero(counts, axis=0), kind="stable"):
         for part in np.argsort(wanted[:, label], kind="stable"):
-            if not present[part, label]:
-                free = [group for group in order if parts[group] < 0 and counts[group, label]]
-                if free:
-                    place(
-                        min(free, key=lambda group: _cost(counts[group], present, wanted)[part]),
-                        part,
-                    )
+            free = order[(parts[order] < 0) & (counts[order, label] > 0)]
+            if not present[part, label] and len(free):
+                cost = _cost(counts[free], present[part], wanted[part])
+                place(free[np.argmin(cost)], part)
     by_size = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
     for group in by_size:
         if parts[group] < 0:
@@ -149,9 +146,13 @@ def _assign(counts: Counts, wanted: Counts, random: np.random.Generator) -> npt.
     return parts
 
 
-def _cost(group: Counts, present: Counts, wanted: Counts) -> Counts:
-    """Return for each part how much the chi-square distance grows if it takes the group."""
-    growth: Counts = (group * (2 * (present - wanted) + group) / wanted).sum(axis=1)
+def _cost(groups: Counts, present: Counts, wanted: Counts) -> Counts:
+    """Return how much the chi-square distance grows when a part takes a group.
+
+    The last axis is that of the labels; the others broadcast: one group against all
+    parts, or all groups against one part.
+    """
+    growth: Counts = (groups * (2 * (present - wanted) + groups) / wanted).sum(axis=-1)
     return growth
 
 

@@ -65,6 +65,8 @@ def fit(model: keras.Model, train: Examples, validation: Examples, plan: Plan) -
     Raises:
         TrainingError: the loss is no longer finite.
     """
+    if plan.epochs == 0:
+        return []
     batches = TrainingBatches(
         train.source, train.targets, train.weights, plan.batch_size, plan.seed
     )

@@ -137,8 +137,6 @@ def fine_tune(
     _set_head(model, head)
     history = [_head_row(head, time.monotonic() - start)]
     log_row(history[0], 0)
-    if plan.epochs == 0:
-        return history
     _freeze(model, cut)
     if train_features.cut is None or validation_features.cut is None:
         return history + fit_whole(model, train, validation, plan)

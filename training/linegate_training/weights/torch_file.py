@@ -45,6 +45,7 @@ _DAMAGE = (
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
     NotImplementedError,
     TypeError,
     ValueError,
