@@ -18,7 +18,8 @@ import msgspec
 
 from linegate_bundle.atomic import atomic_file
 from linegate_bundle.errors import BundleError
-from linegate_bundle.manifest import Manifest, Member, decode_manifest, encode_manifest
+from linegate_bundle.manifest import Manifest, Member
+from linegate_bundle.manifest_file import decode_manifest, encode_manifest
 
 SUFFIX = ".linegate"
 MANIFEST = "manifest.json"

@@ -11,8 +11,12 @@ from linegate_bundle.preprocess import UInt8Array
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 """File name endings, in lower case, that are taken for images."""
 
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+_JPEG_START = b"\xff\xd8"
+_JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
+_JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+"""Markers without a length: TEM, the restarts and the start."""
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"IEND"
 
 
 def read_image(path: Path) -> UInt8Array:
@@ -37,9 +41,10 @@ def read_image(path: Path) -> UInt8Array:
 def decode_image(content: bytes) -> UInt8Array:
     """Decode the bytes of an image file as :func:`read_image` does."""
     # OpenCV fills the missing rest of a cut JPEG or PNG with grey and says nothing.
-    for start, end in ((_JPEG_START, _JPEG_END), (_PNG_START, _PNG_END)):
-        if content.startswith(start) and end not in content[-4096:]:
-            raise DataError("expected a whole image, the file is cut short")
+    cut_jpeg = content.startswith(_JPEG_START) and not _ends_jpeg(content)
+    cut_png = content.startswith(_PNG_START) and not _ends_png(content)
+    if cut_jpeg or cut_png:
+        raise DataError("expected a whole image, the file is cut short or damaged")
     if not content:
         raise DataError("expected an image, the file is empty")
     try:
@@ -61,3 +66,43 @@ def find_images(folder: Path) -> list[Path]:
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+
+
+def _ends_jpeg(content: bytes) -> bool:
+    """Walk the segments of a JPEG file (ITU-T T.81, annex B) and say whether its end is there."""
+    position = 2
+    while position + 4 <= len(content):
+        if content[position] != 0xFF:  # noqa: PLR2004 - the byte that starts a marker
+            return False
+        marker = content[position + 1]
+        if marker == 0xFF:  # noqa: PLR2004 - a fill byte
+            position += 1
+        elif marker in _JPEG_STANDALONE:
+            position += 2
+        elif marker == _JPEG_END:
+            return True
+        else:
+            position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+            if marker == _JPEG_SCAN:
+                position = _after_scan(content, position)
+    return content[position : position + 2] == bytes([0xFF, _JPEG_END])
+
+
+def _after_scan(content: bytes, position: int) -> int:
+    """Return where the entropy-coded data ends: at the next marker that is no restart."""
+    while 0 <= (position := content.find(0xFF, position)) < len(content) - 1:
+        if content[position + 1] != 0 and content[position + 1] not in _JPEG_STANDALONE:
+            return position
+        position += 2
+    return len(content)
+
+
+def _ends_png(content: bytes) -> bool:
+    """Walk the chunks of a PNG file (ISO/IEC 15948) and say whether the last is there."""
+    position = len(_PNG_START)
+    while position + 12 <= len(content):
+        size = int.from_bytes(content[position : position + 4], "big")
+        if content[position + 4 : position + 8] == _PNG_END:
+            return True
+        position += 12 + size
+    return False

@@ -1,13 +1,10 @@
 """The types of ``manifest.json``: the contract between workstation and device.
 
-Every type refuses unknown and missing fields. :func:`decode_manifest` also
-checks what types alone cannot say (labels fit the outputs, thresholds are in
-order, and so on), so that a :class:`Manifest` in hand is a consistent one.
+Every type refuses unknown and missing fields. What types alone cannot say is checked
+by :func:`linegate_bundle.manifest_file.decode_manifest`.
 """
 
 import enum
-import re
-from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
@@ -19,8 +16,6 @@ SCHEMA_VERSION = 1
 
 LOGITS = "logits"
 """Signature name of the output that holds one value a label before the activation."""
-
-_SIGMOID_LABELS = 2
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 VERSION_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+$"
@@ -313,152 +308,3 @@ class Manifest(Schema, frozen=True):
             f"the bundle {self.name} {self.version} holds no {precision} {format_} model; "
             f"it holds {present}"
         )
-
-
-class _Versioned(msgspec.Struct):
-    schema_version: int
-
-
-def decode_manifest(content: bytes, runtime_version: str) -> Manifest:
-    """Read and check a manifest.
-
-    Args:
-        content: UTF-8 JSON.
-        runtime_version: version of the runtime that wants to use it, ``X.Y.Z``.
-
-    Raises:
-        BundleError: not JSON, another schema version, a field missing, unknown or
-            of the wrong type, or fields that contradict each other.
-    """
-    try:
-        version = msgspec.json.decode(content, type=_Versioned).schema_version
-        if version != SCHEMA_VERSION:
-            raise BundleError(
-                f"manifest.json: expected schema version {SCHEMA_VERSION}, got {version}; "
-                "use a bundle and a linegate-runtime of the same release"
-            )
-        manifest = msgspec.json.decode(content, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BundleError(
-            f"manifest.json: {error}; export the bundle again with the same release of linegate"
-        ) from error
-    if _release(runtime_version) < _release(manifest.minimum_runtime):
-        raise BundleError(
-            f"the bundle {manifest.name} {manifest.version} needs linegate-runtime "
-            f"{manifest.minimum_runtime} or newer, this is {runtime_version}; update the runtime"
-        )
-    check_manifest(manifest)
-    return manifest
-
-
-def encode_manifest(manifest: Manifest) -> bytes:
-    """Write a manifest as indented JSON with a final newline; the same in, the same out."""
-    return (
-        msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2) + b"\n"
-    )
-
-
-def check_manifest(manifest: Manifest) -> None:
-    """Raise :class:`BundleError` where fields of a manifest contradict each other."""
-    problems = [
-        *check_labels(manifest.labels),
-        *_check_policy(manifest.policy),
-        *_check_region(manifest.preprocess.region),
-        *_check_models(manifest),
-        *_check_golden(manifest),
-    ]
-    if problems:
-        raise BundleError("manifest.json contradicts itself: " + "; ".join(problems))
-
-
-def check_labels(labels: Iterable[Label]) -> list[str]:
-    """Return what is wrong with a list of labels, as sentences; empty if nothing is."""
-    labels = list(labels)
-    names = [label.name for label in labels]
-    problems = []
-    if len(set(names)) != len(names):
-        problems.append(f"label names must differ, got {names}")
-    missing = [role for role in Role if role not in {label.role for label in labels}]
-    problems += [
-        f"expected at least one label with the role {role}, got {names}" for role in missing
-    ]
-    return problems
-
-
-def _check_policy(policy: DecisionPolicy) -> list[str]:
-    if policy.accept_at_most < policy.reject_at_least:
-        return []
-    return [
-        (
-            f"accept_at_most ({policy.accept_at_most}) must be below "
-            f"reject_at_least ({policy.reject_at_least})"
-        )
-    ]
-
-
-def _check_region(region: Region | None) -> list[str]:
-    if region is None or (region.x + region.width <= 1 and region.y + region.height <= 1):
-        return []
-    return [f"the region of interest reaches outside the frame: {region}"]
-
-
-def _check_models(manifest: Manifest) -> list[str]:
-    problems = []
-    files = [entry.file for entry in manifest.models]
-    if not files or len(set(files)) != len(files):
-        problems.append(f"expected at least one model, each once, got {files}")
-    if manifest.activation is Activation.SIGMOID and len(manifest.labels) > _SIGMOID_LABELS:
-        problems.append(f"sigmoid needs two labels, got {len(manifest.labels)}")
-    for entry in manifest.models:
-        problems += _check_model(manifest, entry)
-    return problems
-
-
-def _check_model(manifest: Manifest, entry: ModelEntry) -> list[str]:
-    problems = []
-    if entry.file != f"model.{entry.precision}.{entry.format}":
-        problems.append(f"{entry.file} does not fit {entry.precision} and {entry.format}")
-    if entry.file not in manifest.members:
-        problems.append(f"{entry.file} is not among the members")
-    expected_input = (1, *manifest.preprocess.shape)
-    if entry.input.shape != expected_input:
-        problems.append(
-            f"{entry.file} takes {entry.input.shape}, preprocessing gives {expected_input}"
-        )
-    logits = 1 if manifest.activation is Activation.SIGMOID else len(manifest.labels)
-    outputs = {tensor.name: tensor.shape for tensor in entry.outputs}
-    if outputs.get(LOGITS) != (1, logits):
-        problems.append(
-            f"{entry.file}: {len(manifest.labels)} labels with {manifest.activation} need "
-            f"an output {LOGITS!r} of shape {(1, logits)}, got {outputs}"
-        )
-    problems += [
-        f"{entry.file}: {tensor.name} must have a quantization if and only if it is int8"
-        for tensor in (entry.input, *entry.outputs)
-        if (tensor.dtype is DType.INT8) != (tensor.quantization is not None)
-    ]
-    return problems
-
-
-def _check_golden(manifest: Manifest) -> list[str]:
-    problems = []
-    names = {label.name for label in manifest.labels}
-    files = {entry.file for entry in manifest.models}
-    for frame in manifest.golden:
-        if frame.file not in manifest.members:
-            problems.append(f"{frame.file} is not among the members")
-        if frame.label not in names:
-            problems.append(f"{frame.file} has the unknown label {frame.label!r}")
-        problems += [
-            f"{frame.file} names the unknown model {output.file!r}"
-            for output in frame.outputs
-            if output.file not in files
-        ]
-    return problems
-
-
-def _release(version: str) -> tuple[int, ...]:
-    match = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
-    if match is None:
-        raise BundleError(f"expected a version like 1.2.3, got {version!r}")
-    return tuple(int(number) for number in match.groups())

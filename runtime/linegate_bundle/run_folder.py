@@ -27,8 +27,8 @@ from linegate_bundle.manifest import (
     PreprocessSpec,
     Schema,
     Sha256,
-    check_labels,
 )
+from linegate_bundle.manifest_file import check_labels
 
 RUN_SCHEMA_VERSION = 1
 RECORD_FILE = "run.json"
@@ -170,7 +170,7 @@ def read_split(path: Path) -> list[SplitRow]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: expected a split file in UTF-8: {error}") from error
     header = list(SplitRow.__struct_fields__)
     if not lines or lines[0] != header:

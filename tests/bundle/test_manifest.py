@@ -13,9 +13,8 @@ from linegate_bundle.manifest import (
     ModelFormat,
     Region,
     Role,
-    decode_manifest,
-    encode_manifest,
 )
+from linegate_bundle.manifest_file import decode_manifest, encode_manifest
 from tests.support import tiny_manifest
 
 
