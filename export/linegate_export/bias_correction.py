@@ -8,9 +8,11 @@ and nothing is trained. Method: empirical bias correction, Nagel et al.,
 "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV
 2019, section 4.2 and appendix D.
 
-Measured on an EfficientNet-Lite0 with a frozen backbone (ELPV, 664 test pictures):
-labels as float 91.4 % before, 96.4 % after; spread of the logit's error 0.63 before,
-0.27 after. Correcting all layers at once diverges; so does correcting behind a ReLU.
+Measured on EfficientNet-Lite0 and ELPV (128 representative pictures): fine-tuned,
+640 test pictures, labels as float 98.6 % before and 99.7 % after, standard deviation
+of the logit's error 0.168 and 0.086; frozen backbone, 664 test pictures, 91.4 % and
+96.4 %, 0.633 and 0.267. Correcting all layers at once diverges, and so does
+correcting behind a fused ReLU.
 """
 
 import dataclasses

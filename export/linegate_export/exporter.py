@@ -47,7 +47,7 @@ from linegate_export.summary import (
 MINIMUM_RUNTIME = "0.1.0"
 """The first runtime that reads the bundles written here."""
 
-REPRESENTATIVE_PICTURES = 200
+REPRESENTATIVE_PICTURES = 128
 _STEPS = 6 + conversions.STEPS
 _TOOLS = (
     "ai-edge-litert",
@@ -194,6 +194,7 @@ def _plan(options: ExportOptions, record: RunRecord) -> Outputs:
         if not re.fullmatch(pattern, value):
             raise ConfigError(f"{option}: expected {pattern}, got {value!r}")
     outputs = Outputs.plan(options.out, name, options.version, options.figures)
+    outputs.refuse_other_things()
     if not options.force:
         outputs.refuse_existing()
     outputs.make_folders()

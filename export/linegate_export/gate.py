@@ -6,9 +6,8 @@ makes the gate stricter, never looser: with 1 point allowed and 60 pictures not 
 single one may be lost net, and the check says so.
 
 Accuracy alone would let a collapse through: a model that calls nearly everything
-good loses no accuracy where defects are rare (measured: an EfficientNet-Lite0 that
-found 25 of 153 defects after int8 had gained a point). So the area under the ROC
-curve, which no threshold can hide, has a limit too.
+good loses no accuracy where defects are rare. So the area under the ROC curve,
+which no threshold can hide, has a limit too.
 """
 
 import dataclasses

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from linegate_bundle.atomic import write_atomic
+from linegate_bundle.atomic import atomic_file
 from linegate_bundle.bundle import SUFFIX, write_bundle
 from linegate_bundle.errors import ConfigError, OutputError
 from linegate_bundle.manifest import Manifest
@@ -45,6 +45,12 @@ class Outputs:
         figure = [] if self.figure is None else [self.figure]
         return [self.bundle, self.report, self.accuracy, *figure]
 
+    def refuse_other_things(self) -> None:
+        """Raise :class:`ConfigError` if something that is no file has the name of one."""
+        for path in self.paths:
+            if path.exists() and not path.is_file():
+                raise ConfigError(f"{path}: expected a file or nothing; remove it, or rename it")
+
     def refuse_existing(self) -> None:
         """Raise :class:`ConfigError` if any file is there already."""
         existing = [str(path) for path in self.paths if path.exists()]
@@ -79,11 +85,8 @@ class Outputs:
         Raises:
             OutputError: the disk is full or the folder not writable.
         """
-        with self._all_or_none() as written:
-            digest = write_bundle(self.bundle, manifest, members)
-            written.append(self.bundle)
-            _write_all(sidecars, written)
-        return digest
+        with self._explained(), _staged(sidecars):
+            return write_bundle(self.bundle, manifest, members)
 
     def write_failed(self, sidecars: dict[Path, bytes]) -> None:
         """Write what explains a failed gate, and take away a bundle that it would contradict.
@@ -91,24 +94,23 @@ class Outputs:
         Raises:
             OutputError: the disk is full or the folder not writable.
         """
-        with self._all_or_none() as written:
+        with self._explained(), _staged(sidecars):
             self.bundle.unlink(missing_ok=True)
-            _write_all(sidecars, written)
 
     @contextlib.contextmanager
-    def _all_or_none(self) -> Iterator[list[Path]]:
-        written: list[Path] = []
+    def _explained(self) -> Iterator[None]:
         try:
-            yield written
+            yield
         except OSError as error:
-            for path in written:
-                path.unlink(missing_ok=True)
             raise OutputError(
                 f"{self.bundle.parent}: cannot write the export: {error.strerror}"
             ) from error
 
 
-def _write_all(files: dict[Path, bytes], written: list[Path]) -> None:
-    for path, content in files.items():
-        write_atomic(path, content)
-        written.append(path)
+@contextlib.contextmanager
+def _staged(files: dict[Path, bytes]) -> Iterator[None]:
+    """Write files beside their places; they take their names only if the block ends well."""
+    with contextlib.ExitStack() as stack:
+        for path, content in files.items():
+            stack.enter_context(atomic_file(path)).write(content)
+        yield

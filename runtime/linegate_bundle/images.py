@@ -44,7 +44,7 @@ def decode_image(content: bytes) -> UInt8Array:
     cut_jpeg = content.startswith(_JPEG_START) and not _ends_jpeg(content)
     cut_png = content.startswith(_PNG_START) and not _ends_png(content)
     if cut_jpeg or cut_png:
-        raise DataError("expected a whole image, the file is cut short or damaged")
+        raise DataError("expected a whole image, the file is cut short")
     if not content:
         raise DataError("expected an image, the file is empty")
     try:

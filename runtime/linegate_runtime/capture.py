@@ -117,6 +117,11 @@ class Capture:
             self._child = _Child(self._request, self._last_number)
 
     @property
+    def has_delivered(self) -> bool:
+        """Whether any frame has come since the start."""
+        return self._last_number > 0
+
+    @property
     def pid(self) -> int | None:
         """Process id of the camera's process, None while there is none."""
         return None if self._child is None else self._child.process.pid
@@ -350,11 +355,13 @@ class _Child:
 
 
 def public_address(address: str) -> str:
-    """Return an address without user name and password."""
-    parts = urllib.parse.urlsplit(address)
-    if parts.hostname is None or "@" not in parts.netloc:
+    """Return an address without user name, password and query, which often holds them too."""
+    if "://" not in address:
         return address
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    parts = urllib.parse.urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    query = "..." if parts.query else ""
+    return parts._replace(netloc=host, query=query, fragment="").geturl()
 
 
 def _shared_memory() -> int:

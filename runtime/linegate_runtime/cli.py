@@ -35,29 +35,31 @@ exit codes:
   9  training cannot go on
  10  the accuracy gate said no
 130  interrupted
+141  whoever read the output has gone
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``linegate`` and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = _parser(_commands(arguments))
-    options = parser.parse_args(arguments)
+    debug = "--debug" in arguments
     logging.basicConfig(
-        level=logging.DEBUG if options.debug else logging.INFO, format="linegate: %(message)s"
+        level=logging.DEBUG if debug else logging.INFO, format="linegate: %(message)s"
     )
-    command: Command = options.command
     try:
+        options = _parser(_commands(arguments)).parse_args(arguments)
+        command: Command = options.command
         code = command.run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
+        sys.stderr.write("linegate: interrupted\n")
         return 128 + signal.SIGINT
     except BrokenPipeError:
         # The reader of our output has gone, as `| head` does; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 - the one place that turns errors into messages
-        return _report(error, debug=options.debug)
+        return _report(error, debug=debug)
     return code
 
 

@@ -33,6 +33,7 @@ Nothing here needs numpy or OpenCV, so that the camera can be opened at once.
 
 import dataclasses
 import tomllib
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -243,6 +244,7 @@ def _camera(table: Table, where: str) -> Request:
             "a video file or a folder of images"
         )
     camera = read_table(table, CameraTable, where, Path())
+    _check_address(camera.address, where)
     return Request(
         source=camera.source or source_for(camera.address),
         options=SourceOptions(
@@ -253,6 +255,20 @@ def _camera(table: Table, where: str) -> Request:
             read_timeout_s=camera.read_timeout_s,
         ),
     )
+
+
+def _check_address(address: str, where: str) -> None:
+    """Refuse what no source can mean; the address is not repeated, it may hold a password."""
+    try:
+        parts = urllib.parse.urlsplit(address)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise ConfigError(f"{where}: the camera's address is malformed: {error}") from error
+    if not address or not has_port:
+        raise ConfigError(
+            f"{where}: expected a camera's address such as http://192.168.1.20/stream.mjpg, "
+            "got an empty one or port 0"
+        )
 
 
 def _trigger(table: Table, overrides: Overrides, where: str, folder: Path) -> Plugin:

@@ -12,6 +12,7 @@ import cv2
 
 import linegate_runtime
 from linegate_bundle.bundle import Bundle
+from linegate_bundle.errors import CameraError
 from linegate_runtime.capture import Capture
 from linegate_runtime.config import Plugin, RunConfig
 from linegate_runtime.inspector import Inspector
@@ -82,6 +83,8 @@ def inspect_live(path: Path, config: RunConfig, capture: Capture, wishes: Wishes
         tally = line.run(wishes.limits, wishes.is_stopped)
         capture.close()
     _LOG.info("%s; camera restarts: %d", tally.summary(), capture.counts.restarts)
+    if not capture.has_delivered and not wishes.is_stopped():
+        raise CameraError(f"{capture.name}: the camera gave no frame during the whole run")
     return tally
 
 

@@ -168,9 +168,3 @@ def test_a_bundle_altered_by_one_bit_never_judges_a_part(bundle: Path, tmp_path:
     assert done.returncode == 3
     assert "the file is damaged" in done.stderr
     assert not (tmp_path / "parts.sqlite").exists()
-
-
-def test_a_gate_that_cannot_be_passed_leaves_no_bundle(run_folder: Path, tmp_path: Path) -> None:
-    done = linegate("export", run_folder, "--out", tmp_path, "--min-agreement", 1.01)
-    assert done.returncode != 0
-    assert not list(tmp_path.glob("*.linegate"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from linegate_bundle import errors
 from linegate_runtime.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,14 +57,27 @@ def test_every_file_that_a_readme_links_to_is_there() -> None:
             assert (path.parent / target).exists(), f"{path}: {target}"
 
 
-def test_the_top_level_holds_only_what_the_design_lists() -> None:
-    import subprocess
+def test_no_placeholder_is_left_in_a_readme() -> None:
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md")]:
+        assert "@@" not in path.read_text(), path
 
-    tracked = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
-    ).stdout.splitlines()
-    top = {name.split("/")[0] for name in tracked}
+
+def test_the_top_level_holds_only_what_the_design_lists() -> None:
+    made = {".git", "build", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache",
+            ".import_linter_cache"}  # fmt: skip
+    top = {path.name for path in ROOT.iterdir()} - made
     assert top <= {
         ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md",
         "deploy", "export", "pyproject.toml", "requirements", "runtime", "tests", "training",
     }  # fmt: skip
+
+
+def test_every_exit_code_is_documented_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = dict(re.findall(r"^ {0,2}(\d+)  (.+)$", capsys.readouterr().out, re.MULTILINE))
+    listed = dict(re.findall(r"^\| (\d+) \| (.+) \|$", README, re.MULTILINE))
+    assert {int(code) for code in shown} == {int(code) for code in listed}
+    kinds = [value for value in vars(errors).values() if isinstance(value, type)]
+    codes = {kind.exit_code for kind in kinds if issubclass(kind, errors.LinegateError)}
+    assert codes <= {int(code) for code in shown}

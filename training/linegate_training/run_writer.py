@@ -73,6 +73,10 @@ def check_out(out: Path, existing: ExistingRun) -> None:
         ConfigError: it is there already and must not be replaced, or it holds other
             things than a run.
     """
+    parent = out.resolve().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(parent, os.W_OK):
+        raise ConfigError(f"{parent}: cannot be written to; choose another --out")
     if not os.path.lexists(out):
         return
     if existing is ExistingRun.REFUSE:

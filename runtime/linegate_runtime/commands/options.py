@@ -32,9 +32,9 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 def positive_integer(text: str) -> int:
     """Read a whole number from 1 up."""
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
     return number
 
 

@@ -112,7 +112,7 @@ def _connect(options: SourceOptions, deadline: float) -> socket.socket:
     except ValueError as error:
         raise ConfigError(f"expected an address http://HOST/PATH: {error}") from error
     if url.scheme.lower() != "http" or not host:
-        raise ConfigError(f"expected an address http://HOST/PATH, got {options.address!r}")
+        raise ConfigError("expected an address http://HOST/PATH, got another form")
     try:
         return socket.create_connection((host, port), max(0.001, deadline - time.monotonic()))
     except TimeoutError:

@@ -34,7 +34,10 @@ _EPOCHS = 6
 _CELL = "300x300"
 _BELT_SEED = 0
 
-_TRAINING = [f"linegate_training.{name}" for name in ("data", "fitting", "networks", "weights")]
+_TRAINING = [
+    f"linegate_training.{name}"
+    for name in ("data", "fitting", "networks", "options", "run", "run_writer", "weights")
+]
 _DEVICE_CODE = ["linegate_runtime"]
 
 

@@ -44,14 +44,27 @@ def choose_views(images: int, available: int, kept: int, seed: int) -> IntArray:
     return random.permuted(every, axis=1)[:, :kept]
 
 
-def compute_features(
-    model: keras.Model, cut: str | None, source: Source, views: IntArray, title: str
-) -> Features:
-    """Run the pretrained layers over some views of all images of a source.
+class FrozenLayers:
+    """The pretrained layers of a model, ready to run; their weights must not change any more.
 
     Args:
         model: the whole model.
         cut: name of the layer whose activations are kept besides what the head takes.
+    """
+
+    def __init__(self, model: keras.Model, cut: str | None) -> None:
+        outputs = [_head_input(model)]
+        if cut is not None:
+            outputs.append(model.get_layer(cut).output)
+        self.shapes = [tuple(output.shape[1:]) for output in outputs]
+        self.run = freeze(keras.Model(model.inputs, outputs))
+
+
+def compute_features(frozen: FrozenLayers, source: Source, views: IntArray, title: str) -> Features:
+    """Run the pretrained layers over some views of all images of a source.
+
+    Args:
+        frozen: the layers.
         source: the images.
         views: which views of each image, shape ``(images, views)``.
         title: for the progress bar.
@@ -60,20 +73,16 @@ def compute_features(
         TrainingError: the layers give values that are not finite, or that half precision
             cannot hold.
     """
-    outputs = [_head_input(model)]
-    if cut is not None:
-        outputs.append(model.get_layer(cut).output)
-    run = freeze(keras.Model(model.inputs, outputs))
     images = np.repeat(np.arange(source.images), views.shape[1])
     flat_views = views.reshape(-1)
     kept: list[npt.NDArray[Any]] = [
-        np.empty((len(images), *output.shape[1:]), dtype)
-        for output, dtype in zip(outputs, (np.float32, np.float16), strict=False)
+        np.empty((len(images), *shape), dtype)
+        for shape, dtype in zip(frozen.shapes, (np.float32, np.float16), strict=False)
     ]
     with tqdm(total=len(images), desc=title, unit=" views", disable=None) as progress:
         for start in range(0, len(images), _BATCH):
             chosen = slice(start, start + _BATCH)
-            results = run(source.batch(images[chosen], flat_views[chosen]))
+            results = frozen.run(source.batch(images[chosen], flat_views[chosen]))
             for array, result in zip(kept, results, strict=True):
                 array[chosen] = result
             progress.update(len(results[0]))
@@ -83,7 +92,7 @@ def compute_features(
             "damaged, or too large for half precision (then try another --fine-tune-after)"
         )
     shaped = [array.reshape(*views.shape, *array.shape[1:]) for array in kept]
-    return Features(head=shaped[0], cut=shaped[1] if cut is not None else None)
+    return Features(head=shaped[0], cut=shaped[1] if len(shaped) > 1 else None)
 
 
 def _head_input(model: keras.Model) -> Tensor:

@@ -14,6 +14,7 @@ from linegate_training.data.prepare import Prepared
 from linegate_training.fitting.callbacks import log_row
 from linegate_training.fitting.features import (
     Features,
+    FrozenLayers,
     activation_bytes,
     choose_views,
     compute_features,
@@ -128,10 +129,11 @@ def fine_tune(
         *chosen.shape,
         validation.source.images,
     )
-    train_features = compute_features(model, kept_cut, train.source, chosen, "frozen features")
+    frozen = FrozenLayers(model, kept_cut)
+    train_features = compute_features(frozen, train.source, chosen, "frozen features")
     unturned = np.zeros((validation.source.images, 1), np.int64)
     validation_features = compute_features(
-        model, kept_cut, validation.source, unturned, "validation features"
+        frozen, validation.source, unturned, "validation features"
     )
     head = fit_head(_samples(train, train_features), _samples(validation, validation_features))
     _set_head(model, head)
