@@ -39,6 +39,22 @@ def test_a_picture_cut_short_is_refused(suffix: str, data: st.DataObject) -> Non
         decode_image(content[:length])
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_trailer_after_the_end_is_no_damage(suffix: str) -> None:
+    content = cv2.imencode(suffix, PICTURE)[1].tobytes()
+    assert decode_image(content + b"x" * 9000).shape == PICTURE.shape
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture() -> None:
+    picture = cv2.imencode(".jpg", PICTURE)[1].tobytes()
+    thumbnail = cv2.imencode(".jpg", PICTURE[:8, :8])[1].tobytes()
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    whole = picture[:2] + segment + picture[2:]
+    assert decode_image(whole).shape == PICTURE.shape
+    with pytest.raises(DataError, match="cut short"):
+        decode_image(whole[: len(segment) + 200])
+
+
 def test_the_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"no picture")
