@@ -40,8 +40,21 @@ def moving_belt(values: Sequence[int], *, speed_px: float = 12, lead_px: int = 2
     return Belt(parts, speed_px=speed_px, gap_px=90, width=320, height=240, lead_px=lead_px)
 
 
-def camera(belt: Belt) -> MjpegServer:
-    return MjpegServer(lambda seconds: belt.frame(round(seconds * FPS)), fps=FPS)
+class BeltCamera(MjpegServer):
+    """Shows a belt that stands still, with the first part in view, until :meth:`go`."""
+
+    def __init__(self, belt: Belt) -> None:
+        super().__init__(self._show, fps=FPS)
+        self._belt = belt
+        self._gone_at: float | None = None
+
+    def go(self) -> None:
+        """Let the belt run."""
+        self._gone_at = self.seconds
+
+    def _show(self, seconds: float) -> UInt8Array:
+        moving_s = 0.0 if self._gone_at is None else max(0.0, seconds - self._gone_at)
+        return self._belt.frame(round(moving_s * FPS))
 
 
 class Run:
@@ -123,13 +136,14 @@ def test_every_part_gets_one_right_verdict_on_record_and_on_standard_output(
     values = shades(10)
     belt = moving_belt(values, speed_px=16)
     with (
-        camera(belt) as server,
+        BeltCamera(belt) as server,
         running(
             tmp_path, bundle_path, *watching(belt, tmp_path, server.address), "--parts", "10"
         ) as run,
     ):
         first = run.next_row()
         first_verdict_s = time.monotonic() - run.started
+        server.go()
         pids = [run.process.pid, run.child]
         memory = {name: sum(memory_mb(pid, name) for pid in pids) for name in ("Rss", "Pss")}
         told = [first, *run.rest()]
@@ -160,10 +174,11 @@ def test_a_signal_ends_the_run_in_order(
 ) -> None:
     belt = moving_belt(shades(40))
     with (
-        camera(belt) as server,
+        BeltCamera(belt) as server,
         running(tmp_path, bundle_path, *watching(belt, tmp_path, server.address)) as run,
     ):
         told = [run.next_row()]
+        server.go()
         child = run.child
         assert is_running(child)
         run.process.send_signal(number)
@@ -178,7 +193,7 @@ def test_a_signal_before_the_camera_answers_ends_the_run_too(
     tmp_path: Path, bundle_path: Path
 ) -> None:
     belt = moving_belt([])
-    with camera(belt) as server:
+    with BeltCamera(belt) as server:
         server.hang()
         arguments = watching(belt, tmp_path, server.address)
         with running(tmp_path, bundle_path, *arguments) as run:
@@ -194,7 +209,7 @@ def test_the_part_in_view_at_the_end_is_judged_with_the_frames_it_has(
     bundle = tiny_bundle(tmp_path / "many.linegate", vote_frames=1000)
     belt = Belt([even_picture(180, 100, 100)], speed_px=0.01, gap_px=0, lead_px=300)
     with (
-        camera(belt) as server,
+        BeltCamera(belt) as server,
         running(
             tmp_path,
             bundle,
@@ -212,12 +227,13 @@ def test_a_killed_camera_process_costs_no_part_that_stays_in_view(
 ) -> None:
     belt = moving_belt(shades(3), speed_px=4)
     with (
-        camera(belt) as server,
+        BeltCamera(belt) as server,
         running(
             tmp_path, bundle_path, *watching(belt, tmp_path, server.address), "--parts", "3"
         ) as run,
     ):
         told = [run.next_row()]
+        server.go()
         os.kill(run.child, signal.SIGKILL)
         told += run.rest()
     assert [row.part for row in told] == [1, 2, 3]
@@ -233,10 +249,12 @@ def test_a_server_that_goes_and_comes_back_leads_to_no_verdict_on_an_old_frame(
     config = tmp_path / "line.toml"
     config.write_text("[camera]\nread_timeout_s = 0.5\nopen_timeout_s = 1.0\n")
     belt = moving_belt(shades(60), speed_px=16)
-    with camera(belt) as server:
+    with BeltCamera(belt) as server:
         arguments = [*watching(belt, tmp_path, server.address), "--config", str(config)]
         with running(tmp_path, bundle_path, *arguments) as run:
-            before = [run.next_row(), run.next_row()]
+            before = [run.next_row()]
+            server.go()
+            before.append(run.next_row())
             if fault == "killed":
                 server.kill()
             else:
@@ -264,7 +282,7 @@ def test_a_camera_that_does_not_answer_is_said_in_time_and_tried_until_the_end(
     tmp_path: Path, bundle_path: Path
 ) -> None:
     belt = moving_belt([])
-    with camera(belt) as server:
+    with BeltCamera(belt) as server:
         server.hang()
         config = tmp_path / "line.toml"
         config.write_text(f'[camera]\naddress = "{server.address}"\nopen_timeout_s = 0.5\n')
@@ -283,10 +301,12 @@ def test_when_the_run_is_killed_its_camera_process_ends_and_every_told_row_is_th
 ) -> None:
     belt = moving_belt(shades(40))
     with (
-        camera(belt) as server,
+        BeltCamera(belt) as server,
         running(tmp_path, bundle_path, *watching(belt, tmp_path, server.address)) as run,
     ):
-        told = [run.next_row() for _ in range(3)]
+        told = [run.next_row()]
+        server.go()
+        told += [run.next_row(), run.next_row()]
         child = run.child
         run.process.kill()
         told += run.rest(code=-9)
