@@ -1,8 +1,9 @@
 """The whole export on small nets: what comes out, and what stops it."""
 
-import errno
 import json
 import re
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,6 @@ import numpy as np
 import pytest
 
 import linegate_runtime
-from linegate_bundle.atomic import write_atomic
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import ConfigError, DataError, GateError, OutputError
 from linegate_bundle.manifest import Activation, ModelFormat
@@ -286,22 +286,33 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(
     refuse(blobs.run.path, tmp_path / "file", OutputError, "cannot be made")
 
 
-def test_a_full_disk_leaves_nothing_behind(
-    exported: ExportResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("room_bytes", [10, 1000, 100_000])
+def test_what_does_not_fit_on_the_disk_leaves_the_older_files_as_they_were(
+    exported: ExportResult, tmp_path: Path, room_bytes: int
 ) -> None:
-    """The last of three files does not fit: the first two go again."""
+    """A limit on the size of files stands for the full disk; which file meets it differs."""
     plan = outputs.Outputs.plan(tmp_path, "blobs", "1.2.3", None)
+    for path in plan.paths:
+        path.write_bytes(b"older")
     with open_bundle(exported) as bundle:
         members = {name: bundle.read(name) for name in bundle.manifest.members}
         manifest = bundle.manifest
+    sidecars = {plan.report: 500 * b"r", plan.accuracy: 5000 * b"f"}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, hard))
+    try:
+        with pytest.raises(OutputError, match="cannot write the export: File too large"):
+            plan.write_passed(manifest, members, sidecars)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert sorted(tmp_path.iterdir()) == sorted(plan.paths)
+    assert {path.read_bytes() for path in plan.paths} == {b"older"}
 
-    def write_until_full(path: Path, content: bytes) -> None:
-        if path == plan.accuracy:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write_atomic(path, content)
 
-    monkeypatch.setattr(outputs, "write_atomic", write_until_full)
-    sidecars = {plan.report: b"report", plan.accuracy: b"figures"}
-    with pytest.raises(OutputError, match="cannot write the export: No space left"):
-        plan.write_passed(manifest, members, sidecars)
-    assert list(tmp_path.iterdir()) == []
+def test_a_folder_with_the_name_of_an_output_is_told_before_the_work(
+    blobs: Example, tmp_path: Path
+) -> None:
+    (tmp_path / "blobs-1.0.0.linegate").mkdir()
+    refuse(blobs.run.path, tmp_path, ConfigError, "expected a file or nothing", force=True)
