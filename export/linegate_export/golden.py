@@ -66,13 +66,13 @@ def choose_frames(
     truth: Sequence[int],
     policy: DecisionPolicy,
 ) -> list[int]:
-    """Choose the clearest picture of every label, then the most borderline ones.
+    """Choose the clearest picture of every label, then those nearest to either threshold.
 
     Args:
         probabilities: shape ``(n, labels)``.
         defect_probability: shape ``(n,)``.
         truth: index of each picture's true label, length n.
-        policy: borderline is what lies nearest to one of its thresholds, in log-odds.
+        policy: the distance to its thresholds is taken in log-odds.
 
     Returns:
         About eight different indices, sorted; more where there are many labels.
@@ -82,10 +82,11 @@ def choose_frames(
     for label in sorted(set(truth)):
         own = np.flatnonzero(true == label)
         chosen.append(int(own[np.argmax(probabilities[own, label])]))
-    thresholds = np.array([policy.accept_at_most, policy.reject_at_least])
-    margin = np.abs(_log_odds(defect_probability)[:, None] - _log_odds(thresholds)).min(axis=1)
     wanted = min(_MOST_FRAMES, max(_FRAMES, len(chosen) + _FEWEST_BORDERLINE))
-    for index in np.argsort(margin, kind="stable"):
+    thresholds = np.array([policy.accept_at_most, policy.reject_at_least])
+    margins = np.abs(_log_odds(defect_probability)[:, None] - _log_odds(thresholds))
+    # In turns, so that both thresholds are covered.
+    for index in np.argsort(margins, axis=0, kind="stable").flatten():
         if len(chosen) >= wanted:
             break
         if int(index) not in chosen:

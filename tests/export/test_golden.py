@@ -45,6 +45,13 @@ def test_the_clearest_of_each_label_and_then_the_most_borderline_are_chosen() ->
     assert {2, 4} <= set(chosen)
     assert {1, 3, 6} <= set(chosen)
     assert len(chosen) == 8
+
+
+def test_both_thresholds_get_borderline_pictures_even_if_one_has_nearer_ones() -> None:
+    defect = np.concatenate([np.full(40, 0.3), [0.6, 0.65, 0.75], [0.01, 0.99]])
+    truth = [0] * 40 + [1, 1, 1, 0, 1]
+    chosen = choose_frames(np.stack([1 - defect, defect], axis=1), defect, truth, POLICY)
+    assert {40, 41, 42} <= set(chosen)
     assert chosen == sorted(chosen)
 
 
