@@ -234,6 +234,7 @@ def test_a_killed_camera_process_costs_no_part_that_stays_in_view(
     ):
         told = [run.next_row()]
         server.go()
+        time.sleep(0.7)  # how the belt moves must be known before the camera is away
         os.kill(run.child, signal.SIGKILL)
         told += run.rest()
     assert [row.part for row in told] == [1, 2, 3]
