@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import importlib.metadata
 import logging
 import os
 import signal
@@ -109,7 +108,9 @@ def _commands(arguments: Sequence[str]) -> list[Command]:
     if asked in _BUILTIN:
         # Loading one module instead of all keeps the start of `linegate run` short.
         return [_load_builtin(asked)]
-    added = importlib.metadata.entry_points(group=GROUP)
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and not always needed
+
+    added = entry_points(group=GROUP)
     if asked in added.names:
         added = added.select(name=asked)
     commands = [point.load() for point in sorted(added, key=lambda point: point.name)]

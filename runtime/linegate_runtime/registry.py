@@ -1,11 +1,13 @@
 """Plug-ins by name: what is built in, and what others add through entry points."""
 
 import importlib
-import importlib.metadata
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from linegate_bundle.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 T = TypeVar("T")
 
@@ -51,5 +53,8 @@ class Registry(Generic[T]):
             )
         return member
 
-    def _entry_points(self) -> importlib.metadata.EntryPoints:
-        return importlib.metadata.entry_points(group=self.group)
+    def _entry_points(self) -> "EntryPoints":
+        # Slow to import, and a line that uses built-in plug-ins only never asks.
+        from importlib.metadata import entry_points  # noqa: PLC0415
+
+        return entry_points(group=self.group)

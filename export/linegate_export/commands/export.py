@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from linegate_bundle.command import Command
+from linegate_bundle.native_log import captured_native_log
 from linegate_export.gate import GateLimits
 from linegate_export.policy import PolicyTargets
 
@@ -107,7 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
     # TensorFlow reads it when it is imported; it says nothing that a user could act on.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _write("Loading TensorFlow")
-    from linegate_export.exporter import ExportOptions, export  # noqa: PLC0415 - takes seconds
+    with captured_native_log():  # TensorFlow greets whatever its switches say
+        from linegate_export.exporter import ExportOptions, export  # noqa: PLC0415 - takes seconds
 
     options = ExportOptions(
         run=arguments.run,
