@@ -2,8 +2,6 @@
 
 import json
 import re
-import resource
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +21,7 @@ from linegate_export import outputs
 from linegate_export.exporter import ExportOptions, ExportResult, export
 from linegate_export.policy import PolicyTargets
 from linegate_runtime.verify import Outcome, verify
+from tests.disk import room_for
 from tests.export import nets
 from tests.export.nets import Example
 
@@ -298,15 +297,9 @@ def test_what_does_not_fit_on_the_disk_leaves_the_older_files_as_they_were(
         members = {name: bundle.read(name) for name in bundle.manifest.members}
         manifest = bundle.manifest
     sidecars = {plan.report: 500 * b"r", plan.accuracy: 5000 * b"f"}
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, hard))
-    try:
-        with pytest.raises(OutputError, match="cannot write the export: File too large"):
-            plan.write_passed(manifest, members, sidecars)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
+    full = pytest.raises(OutputError, match="cannot write the export: File too large")
+    with full, room_for(room_bytes):
+        plan.write_passed(manifest, members, sidecars)
     assert sorted(tmp_path.iterdir()) == sorted(plan.paths)
     assert {path.read_bytes() for path in plan.paths} == {b"older"}
 

@@ -1,6 +1,4 @@
-import resource
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from linegate_bundle.manifest import Colour, Fit, PreprocessSpec, Resize
 from linegate_bundle.preprocess import Preprocessor
 from linegate_training.data.pixels import default_cache, preprocess_all
 from linegate_training.data.scan import scan
+from tests.disk import room_for
 
 SPEC = PreprocessSpec(
     colour=Colour.RGB,
@@ -21,15 +20,6 @@ SPEC = PreprocessSpec(
     resize=Resize.LINEAR_EXACT,
     fit=Fit.STRETCH,
 )
-
-
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Let no file grow beyond 4 KiB, which fails as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_rows_are_what_the_shared_preprocessing_gives(photographs: Path, tmp_path: Path) -> None:
@@ -70,11 +60,12 @@ def test_corrupt_images_are_reported_again_from_the_cache(
         assert pixels.corrupt == {sha256: "expected a whole image, the file is cut short"}
 
 
-@pytest.mark.usefixtures("small_files")
 def test_full_disk_leaves_no_cache_behind(photographs: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    with pytest.raises(DataError, match=r"cannot be written or read: .*--cache DIR"):
-        preprocess_all(scan(photographs), SPEC, cache)
+    dataset = scan(photographs)
+    full = pytest.raises(DataError, match=r"cannot be written or read: .*--cache DIR")
+    with full, room_for(4096):
+        preprocess_all(dataset, SPEC, cache)
     assert list(cache.iterdir()) == []
 
 
