@@ -20,7 +20,7 @@ from linegate_export.conversion import Artifact
 from linegate_export.pictures import Pictures
 from linegate_export.policy import count_verdicts
 from linegate_export.progress import bar
-from linegate_export.statistics import agreement, area_under_roc, exact_interval
+from linegate_report.statistics import agreement, area_under_roc, exact_interval
 from linegate_runtime.backends import BACKENDS
 
 Float64Array = npt.NDArray[np.float64]

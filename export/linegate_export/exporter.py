@@ -35,7 +35,6 @@ from linegate_export.pictures import Pictures, check_split, choose_representativ
 from linegate_export.policy import PolicyTargets, choose_policy, count_verdicts
 from linegate_export.progress import Steps
 from linegate_export.report import INT8_ONNX, INT8_TFLITE, Findings, key_figure, render
-from linegate_export.statistics import disagreements
 from linegate_export.summary import (
     Summary,
     accuracy_report,
@@ -43,6 +42,7 @@ from linegate_export.summary import (
     on_calibration_part,
     on_test_part,
 )
+from linegate_report.statistics import disagreements
 
 MINIMUM_RUNTIME = "0.1.0"
 """The first runtime that reads the bundles written here."""

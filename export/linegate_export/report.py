@@ -2,26 +2,23 @@
 
 import dataclasses
 
-import cv2
-import jinja2
 import numpy as np
 import numpy.typing as npt
 
-from linegate_bundle.manifest import AccuracyReport, Colour, Label, PreprocessSpec, Verdict
-from linegate_bundle.preprocess import UInt8Array
+from linegate_bundle.manifest import AccuracyReport, Label, Verdict
 from linegate_bundle.run_folder import RunRecord
 from linegate_export import figures
 from linegate_export.evaluate import Score
 from linegate_export.pictures import Pictures
 from linegate_export.policy import PolicyTargets
-from linegate_export.statistics import exact_interval
 from linegate_export.summary import Summary
+from linegate_report.figure import confusion, to_png, to_svg_uri
+from linegate_report.page import Picture, environment, thumbnail
+from linegate_report.statistics import exact_interval
 
 _MOST_EXAMPLES = 8
 _MOST_ERRORS = 12
 _MOST_FLIPS = 12
-_THUMBNAIL_SIDE = 160
-_JPEG_QUALITY = 80
 
 FLOAT32 = "float32"
 INT8_TFLITE = "int8 TFLite"
@@ -65,16 +62,6 @@ class Findings:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Picture:
-    """A picture in the report: data URI, and one line a fact."""
-
-    uri: str
-    truth: str
-    lines: tuple[str, ...]
-    right: bool
-
-
-@dataclasses.dataclass(frozen=True)
 class _ClassRow:
     """One label's recall on the test part."""
 
@@ -87,37 +74,31 @@ class _ClassRow:
 
 def render(findings: Findings) -> bytes:
     """Return the report as UTF-8 HTML; the same in, the same out."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("linegate_export"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     labels = [label.name for label in findings.record.labels]
-    text = environment.get_template("report.html.j2").render(
-        findings=findings,
-        summary=findings.summary,
-        record=findings.record,
-        entries=[score.evaluation.artifact.entry for _, score in findings.scores],
-        classes=_recalls(findings),
-        roc=figures.to_svg_uri(figures.roc(_scored(findings), _defective(findings))),
-        histogram=figures.to_svg_uri(
-            figures.histogram(
-                findings.tflite.evaluation.defect_probability(findings.record.labels),
-                _defective(findings),
-                findings.summary.policy,
-            )
-        ),
-        confusion=figures.to_svg_uri(
-            figures.confusion(findings.test.labels, findings.tflite.labels, labels)
-        ),
-        examples=_examples(findings),
-        errors=_errors(findings),
-        flips=_flips(findings),
-        flip_count=len(_flipped(findings)),
-        error_count=len(findings.test) - findings.tflite.correct,
+    text = (
+        environment("linegate_export")
+        .get_template("report.html.j2")
+        .render(
+            findings=findings,
+            summary=findings.summary,
+            record=findings.record,
+            entries=[score.evaluation.artifact.entry for _, score in findings.scores],
+            classes=_recalls(findings),
+            roc=to_svg_uri(figures.roc(_scored(findings), _defective(findings))),
+            histogram=to_svg_uri(
+                figures.histogram(
+                    findings.tflite.evaluation.defect_probability(findings.record.labels),
+                    _defective(findings),
+                    findings.summary.policy,
+                )
+            ),
+            confusion=to_svg_uri(confusion(findings.test.labels, findings.tflite.labels, labels)),
+            examples=_examples(findings),
+            errors=_errors(findings),
+            flips=_flips(findings),
+            flip_count=len(_flipped(findings)),
+            error_count=len(findings.test) - findings.tflite.correct,
+        )
     )
     return text.encode()
 
@@ -125,7 +106,7 @@ def render(findings: Findings) -> bytes:
 def key_figure(findings: Findings) -> bytes:
     """Return the one picture that tells the export, as PNG."""
     scored = _scored(findings)
-    return figures.to_png(
+    return to_png(
         figures.key_figure(scored, _defective(findings), findings.summary.policy, scored[1])
     )
 
@@ -159,7 +140,7 @@ def _recalls(findings: Findings) -> list[_ClassRow]:
     return rows
 
 
-def _examples(findings: Findings) -> list[_Picture]:
+def _examples(findings: Findings) -> list[Picture]:
     """Show pictures judged right: of every label the surest and one from the middle."""
     chosen: list[int] = []
     decisions = findings.tflite.decisions
@@ -178,7 +159,7 @@ def _examples(findings: Findings) -> list[_Picture]:
     return [_picture(findings, index) for index in chosen]
 
 
-def _errors(findings: Findings) -> list[_Picture]:
+def _errors(findings: Findings) -> list[Picture]:
     """Show the pictures that are wrong with the greatest certainty."""
     decisions = findings.tflite.decisions
     wrong = [
@@ -200,7 +181,7 @@ def _flipped(findings: Findings) -> list[int]:
     ]
 
 
-def _flips(findings: Findings) -> list[_Picture]:
+def _flips(findings: Findings) -> list[Picture]:
     """Show pictures on which the artifacts do not all give one label, greatest change first."""
     before, after = (
         score.evaluation.defect_probability(findings.record.labels)
@@ -210,7 +191,7 @@ def _flips(findings: Findings) -> list[_Picture]:
     return [_picture(findings, index) for index in flipped[:_MOST_FLIPS]]
 
 
-def _picture(findings: Findings, index: int) -> _Picture:
+def _picture(findings: Findings, index: int) -> Picture:
     truth = findings.test.labels[index]
     decision = findings.tflite.decisions[index]
     lines = [
@@ -219,18 +200,9 @@ def _picture(findings: Findings, index: int) -> _Picture:
     ]
     lines.append(f"verdict: {Verdict(decision.verdict)}")
     lines.append(findings.test.rows[index].path)
-    return _Picture(
-        uri=_thumbnail(findings.test.pixels[index], findings.record.preprocess),
-        truth=truth,
+    return Picture(
+        uri=thumbnail(findings.test.pixels[index], findings.record.preprocess.colour),
+        title=f"is {truth}",
         lines=tuple(lines),
         right=decision.label == truth,
     )
-
-
-def _thumbnail(pixels: UInt8Array, spec: PreprocessSpec) -> str:
-    picture = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if spec.colour is Colour.RGB else pixels
-    factor = _THUMBNAIL_SIDE / max(picture.shape[:2])
-    if factor < 1:
-        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    _, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return figures.data_uri("image/jpeg", content.tobytes())

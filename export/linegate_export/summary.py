@@ -12,7 +12,7 @@ from linegate_bundle.manifest import (
 from linegate_export.evaluate import Score
 from linegate_export.gate import Check
 from linegate_export.policy import VerdictCounts
-from linegate_export.statistics import agreement, exact_interval
+from linegate_report.statistics import agreement, exact_interval
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,8 +23,8 @@ from linegate_export.gate import GateLimits, Reached, judge_artifacts
 from linegate_export.pictures import Pictures
 from linegate_export.policy import PolicyTargets, choose_policy, count_verdicts
 from linegate_export.report import Findings, render
-from linegate_export.statistics import disagreements
 from linegate_export.summary import Summary, accuracy_report, on_calibration_part, on_test_part
+from linegate_report.statistics import disagreements
 from tests.export import nets
 
 IMAGES = 60

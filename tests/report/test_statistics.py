@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate_export.statistics import area_under_roc, disagreements, exact_interval
+from linegate_report.statistics import area_under_roc, disagreements, exact_interval
 
 counts = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
