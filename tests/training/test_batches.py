@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from linegate_training.fitting.batches import PlainBatches, TrainingBatches
+from linegate_training.augment.augmentation import EXACT, NOTHING, Augmentation
+from linegate_training.augment.augmenter import Augmenter
+from linegate_training.augment.views import view
+from linegate_training.fitting.batches import TrainingBatches, plain_batches
 from linegate_training.fitting.sources import ActivationSource, PixelSource, Source
-from linegate_training.fitting.views import view
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (7, 4, 4, 3), dtype=np.uint8)
@@ -12,24 +14,39 @@ TARGETS = np.arange(5, dtype=np.float32)[:, np.newaxis]
 WEIGHTS = np.array([1, 2, 3, 4, 5], np.float32)
 
 
+def pixels(augmentation: Augmentation) -> PixelSource:
+    return PixelSource(PIXELS, ROWS, Augmenter(augmentation, PIXELS.shape[1:]))
+
+
 def test_pixels_come_turned_as_asked() -> None:
-    source = PixelSource(PIXELS, ROWS, (0, 3, 5))
-    assert (source.images, source.views) == (5, 3)
-    inputs = source.batch(np.array([0, 2]), np.array([0, 2]))
-    assert inputs.dtype == np.float32
+    source = pixels(EXACT)
+    assert (source.images, source.shape) == (5, (4, 4, 3))
+    assert source.dtype == np.uint8
+    inputs = source.batch(np.array([0, 2]), np.array([8, 13]))
     np.testing.assert_array_equal(inputs[0], PIXELS[6])
     np.testing.assert_array_equal(inputs[1], view(PIXELS[3], 5))
 
 
-def test_activations_come_from_the_view_that_was_kept() -> None:
+def test_pixels_come_as_they_are_if_nothing_is_drawn() -> None:
+    inputs = pixels(Augmentation(noise=20)).batch(np.array([4, 0]), None)
+    np.testing.assert_array_equal(inputs, PIXELS[[1, 6]])
+
+
+def test_activations_come_from_the_variant_that_was_kept() -> None:
     kept = RNG.normal(size=(5, 2, 3, 3, 8)).astype(np.float16)
-    inputs = ActivationSource(kept).batch(np.array([4, 1]), np.array([1, 0]))
-    np.testing.assert_array_equal(inputs, kept[[4, 1], [1, 0]].astype(np.float32))
+    source = ActivationSource(kept)
+    assert (source.images, source.shape) == (5, (3, 3, 8))
+    assert source.dtype == np.float16
+    inputs = source.batch(np.array([4, 1]), np.array([7, 4]))
+    np.testing.assert_array_equal(inputs, kept[[4, 1], [1, 0]])
+    np.testing.assert_array_equal(source.batch(np.array([3]), None), kept[[3], 0])
 
 
-def batches(seed: int, source: Source | None = None) -> TrainingBatches:
-    source = source or PixelSource(PIXELS, ROWS, range(8))
-    return TrainingBatches(source, TARGETS, WEIGHTS, batch_size=2, seed=seed)
+def batches(
+    seed: int, source: Source | None = None, epoch: int = 0, **changes: object
+) -> TrainingBatches:
+    given: dict[str, object] = {"batch_size": 2, "epoch": epoch, **changes}
+    return TrainingBatches(source or pixels(EXACT), TARGETS, WEIGHTS, seed=seed, **given)  # type: ignore[arg-type]
 
 
 def targets_of_an_epoch(sequence: TrainingBatches) -> list[float]:
@@ -50,7 +67,7 @@ def test_an_epoch_has_full_batches_of_different_images_with_their_weights() -> N
 
 
 def test_inputs_belong_to_their_targets() -> None:
-    inputs, targets, _ = batches(seed=1, source=PixelSource(PIXELS, ROWS, (0,)))[0]
+    inputs, targets, _ = batches(seed=1, source=pixels(NOTHING))[0]
     for image, target in zip(inputs, targets, strict=True):
         np.testing.assert_array_equal(image, PIXELS[ROWS[int(target[0])]])
 
@@ -66,15 +83,33 @@ def test_order_changes_with_every_epoch_and_repeats_with_the_seed() -> None:
     assert len(set(orders)) > 1
 
 
+def test_an_epoch_is_the_same_whether_it_was_reached_or_begun_with() -> None:
+    reached, begun = batches(seed=3), batches(seed=3, epoch=2)
+    for _ in range(2):
+        reached.on_epoch_end()
+    for number in range(len(reached)):
+        for one, other in zip(reached[number], begun[number], strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_rare_images_come_as_often_as_their_chances_say() -> None:
+    chances = np.array([0.0, 0.0, 0.0, 1.0, 3.0])
+    sequence = batches(seed=0, batch_size=5, chances=chances)
+    seen = []
+    for _ in range(400):
+        seen += targets_of_an_epoch(sequence)
+        sequence.on_epoch_end()
+    assert set(seen) == {3.0, 4.0}
+    assert np.mean(np.array(seen) == 4.0) == pytest.approx(0.75, abs=0.04)
+
+
 def test_fewer_images_than_a_batch_are_one_batch() -> None:
-    sequence = TrainingBatches(PixelSource(PIXELS, ROWS, (0,)), TARGETS, WEIGHTS, 32, seed=0)
+    sequence = batches(seed=0, batch_size=32)
     assert len(sequence) == 1
     assert len(sequence[0][0]) == 5
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
 def test_plain_batches_show_every_image_once_as_it_is(batch_size: int) -> None:
-    sequence = PlainBatches(PixelSource(PIXELS, ROWS, range(8)), TARGETS, batch_size)
-    parts = [sequence[number] for number in range(len(sequence))]
-    np.testing.assert_array_equal(np.concatenate([inputs for inputs, _ in parts]), PIXELS[ROWS])
-    np.testing.assert_array_equal(np.concatenate([targets for _, targets in parts]), TARGETS)
+    parts = list(plain_batches(pixels(EXACT), batch_size))
+    np.testing.assert_array_equal(np.concatenate(parts), PIXELS[ROWS])

@@ -6,13 +6,16 @@ import pytest
 from linegate_bundle.errors import ConfigError
 from linegate_bundle.manifest import Colour, Fit, Resize
 from linegate_runtime import cli
+from linegate_training.augment.augmentation import Augmentation
 from linegate_training.commands.train import COMMAND, parse_options
 from linegate_training.data.split import Fractions
 from linegate_training.options import (
-    Augmentation,
-    ClassWeights,
+    Balance,
     CorruptImages,
+    Cost,
     ExistingRun,
+    Monitor,
+    Precision,
     TrainOptions,
 )
 
@@ -33,8 +36,10 @@ def test_every_option_arrives() -> None:
         "--colour", "gray", "--resize", "linear_exact", "--fit", "letterbox", "--good", "a",
         "--good", "b", "--group-block", "40", "--fractions", "0.4", "0.2", "0.2", "0.2",
         "--epochs", "3", "--batch-size", "8", "--learning-rate", "0.01", "--patience", "2",
-        "--fine-tune-after", "block7_add", "--views", "2", "--label-smoothing", "0",
-        "--class-weights", "balanced", "--augmentation", "flips", "--seed", "5", "--cache", "c",
+        "--fine-tune-after", "block7_add", "--variants", "2", "--label-smoothing", "0",
+        "--balance", "weights", "--cost", "b:a=5", "--no-turns", "--blur", "0.5", "--seed", "5",
+        "--cache", "c", "--head-rate", "2", "--weight-decay", "0.1", "--average", "0.99",
+        "--monitor", "auc", "--precision", "float32", "--tensorboard", "t",
         "--skip-corrupt", "--force",
     )  # fmt: skip
     assert options == TrainOptions(
@@ -55,10 +60,17 @@ def test_every_option_arrives() -> None:
         learning_rate=0.01,
         patience=2,
         fine_tune_after="block7_add",
-        views=2,
+        variants=2,
         label_smoothing=0.0,
-        class_weights=ClassWeights.BALANCED,
-        augmentation=Augmentation.FLIPS,
+        balance=Balance.WEIGHTS,
+        costs=(Cost("b", "a", 5.0),),
+        augmentation=Augmentation(turns=False, blur=0.5),
+        head_rate=2.0,
+        weight_decay=0.1,
+        average=0.99,
+        monitor=Monitor.AUC,
+        precision=Precision.FLOAT32,
+        tensorboard=Path("t"),
         seed=5,
         cache=Path("c"),
         corrupt_images=CorruptImages.SKIP,
@@ -76,6 +88,8 @@ def test_every_option_arrives() -> None:
         ("--size", "big"),
         ("--group-block", "2", "--split", "s.csv"),
         ("--fractions", "1"),
+        ("--cost", "crack=5"),
+        ("--cost", "crack:good=much"),
     ],
 )
 def test_wrong_options_exit_with_2(arguments: tuple[str, ...]) -> None:

@@ -7,15 +7,20 @@ import numpy as np
 import pytest
 
 from linegate_bundle.errors import TrainingError
+from linegate_training.fitting.examples import Examples, Truth
 from linegate_training.fitting.history import HistoryRow, encode_history
-from linegate_training.fitting.loop import Examples, Plan, fit
-from linegate_training.fitting.sources import ActivationSource
+from linegate_training.fitting.loop import Plan, fit
+from linegate_training.fitting.optimizer import Rates
+from linegate_training.fitting.scoring import predict_logits, score
+from linegate_training.fitting.sources import ActivationSource, Float32Array, Inputs
+from linegate_training.options import Monitor
 
 PLAN = Plan(
     stage="training",
     epochs=6,
     batch_size=16,
-    learning_rate=0.05,
+    rates=Rates(highest=0.05),
+    monitor=Monitor.LOSS,
     patience=3,
     label_smoothing=0.0,
     seed=0,
@@ -34,7 +39,23 @@ def examples(images: int, seed: int, *, flipped: bool = False) -> Examples:
     labels = rng.integers(0, 2, images)
     inputs = labels[:, None, None, None, None] + rng.normal(0, 0.3, (images, 1, 2, 2, 1))
     targets = (1 - labels if flipped else labels).astype(np.float32)[:, None]
-    return Examples(ActivationSource(inputs), targets, np.ones(images, np.float32))
+    return of(inputs, targets)
+
+
+def of(inputs: Inputs, targets: Float32Array, weights: Float32Array | None = None) -> Examples:
+    """Inputs of shape ``(images, 1, ...)`` with sure targets."""
+    outputs = targets.shape[1]
+    truth = Truth(
+        labels=targets[:, 0].astype(int) if outputs == 1 else targets.argmax(axis=1),
+        targets=targets,
+        weights=np.ones(len(targets), np.float32) if weights is None else weights,
+        defects=np.arange(max(outputs, 2)) > 0,
+    )
+    return Examples(ActivationSource(inputs), truth)
+
+
+def inputs_of(data: Examples) -> Inputs:
+    return data.source.batch(np.arange(data.source.images), None)
 
 
 def replaced(**changes: object) -> Plan:
@@ -56,8 +77,9 @@ def test_training_learns_and_leaves_a_row_an_epoch(caplog: pytest.LogCaptureFixt
 def test_several_outputs_are_trained_as_one_choice() -> None:
     model = net(outputs=3)
     two = examples(128, 1)
-    targets = np.concatenate([two.targets, 1 - two.targets, 0 * two.targets], axis=1)
-    data = Examples(two.source, targets, two.weights)
+    given = two.truth.targets
+    targets = np.concatenate([given, 1 - given, 0 * given], axis=1)
+    data = of(inputs_of(two)[:, None], targets)
     assert fit(model, data, data, PLAN)[-1].accuracy > 0.9
 
 
@@ -73,11 +95,11 @@ def test_training_that_only_harms_validation_leaves_the_weights_as_they_were() -
 def test_best_weights_come_back() -> None:
     model = net()
     validation = examples(64, 2)
-    rows = fit(model, examples(128, 1), validation, replaced(learning_rate=3.0, epochs=8))
+    rows = fit(model, examples(128, 1), validation, replaced(rates=Rates(highest=3.0), epochs=8))
     best = min(row.validation_loss for row in rows)
-    kept = model.evaluate(
-        validation.source.batch(np.arange(64), np.zeros(64, int)), validation.targets, verbose=0
-    )[0]
+    logits = predict_logits(model, validation.source)
+    truth = validation.truth
+    kept = score(logits, truth.targets, truth.labels, truth.defects).loss
     assert kept == pytest.approx(best, rel=1e-4)
 
 
@@ -93,18 +115,16 @@ def test_same_seed_gives_the_same_weights_another_seed_others() -> None:
 
 def test_weights_of_images_count() -> None:
     even, validation = examples(128, 1), examples(64, 2)
-    mixed = even.targets.copy()
+    mixed = even.truth.targets.copy()
     mixed[:64] = 1 - mixed[:64]
     weights = np.repeat([0.0, 1.0], 64).astype(np.float32)
-    rows = fit(net(), Examples(even.source, mixed, weights), validation, PLAN)
+    rows = fit(net(), of(inputs_of(even)[:, None], mixed, weights), validation, PLAN)
     assert rows[-1].validation_accuracy > 0.8
 
 
 def test_broken_loss_stops_and_names_the_step() -> None:
     data = examples(64, 1)
-    inputs = data.source.batch(np.arange(64), np.zeros(64, int))
-    inputs[:] = np.nan
-    broken = Examples(ActivationSource(inputs[:, None]), data.targets, data.weights)
+    broken = of(np.full_like(inputs_of(data)[:, None], np.nan), data.truth.targets)
     with pytest.raises(TrainingError, match="got nan at step 1 of epoch 1; lower --learning-rate"):
         fit(net(), broken, data, PLAN)
 
@@ -112,16 +132,16 @@ def test_broken_loss_stops_and_names_the_step() -> None:
 def test_diverging_loss_stops() -> None:
     data = examples(64, 1)
     with pytest.raises(TrainingError, match=r"at step \d+ of epoch \d+"):
-        fit(net(), data, data, replaced(learning_rate=1e38, epochs=10, patience=10))
+        fit(net(), data, data, replaced(rates=Rates(highest=1e38), epochs=10, patience=10))
 
 
 def test_history_reads_back_as_csv() -> None:
-    row = HistoryRow("training", 1, 1e-3, 0.5, 0.75, 0.25, 1.0, 2.5)
+    row = HistoryRow("training", 1, 1e-3, 0.5, 0.75, 0.25, 1.0, 0.5, 2.5)
     lines = list(csv.DictReader(io.StringIO(encode_history([row]).decode())))
     assert lines == [
         {
             "stage": "training", "epoch": "1", "learning_rate": "0.001", "loss": "0.5",
             "accuracy": "0.75", "validation_loss": "0.25", "validation_accuracy": "1",
-            "seconds": "2.5",
+            "validation_auc": "0.5", "seconds": "2.5",
         }
     ]  # fmt: skip

@@ -15,10 +15,12 @@ from linegate_bundle.preprocess import Preprocessor
 from linegate_bundle.run_folder import Part, RunFolder, read_split
 from linegate_training import run as run_module
 from linegate_training import run_writer
+from linegate_training.augment.augmentation import Augmentation
 from linegate_training.fitting import recipe
+from linegate_training.fitting.optimizer import Rates
 from linegate_training.networks.base import LOGITS
 from linegate_training.networks.registry import load_network
-from linegate_training.options import Augmentation, ClassWeights, ExistingRun, TrainOptions
+from linegate_training.options import Balance, Cost, ExistingRun, TrainOptions
 from linegate_training.run import resolve, train
 from tests.training import tiny
 from tests.training.pictures import write_photographs
@@ -81,7 +83,7 @@ def test_the_trained_model_tells_held_out_pictures_apart(trained: RunFolder) -> 
     assert np.mean(found == [row.label == "scratch" for row in rows]) > 0.9
 
 
-def test_three_classes_in_grey_with_balanced_weights_get_a_softmax(tmp_path: Path) -> None:
+def test_three_classes_in_grey_shown_alike_get_a_softmax(tmp_path: Path) -> None:
     counts = {"good": 30, "scratch": 12, "dent": 16}
     folder = write_photographs(tmp_path / "photographs", counts)
     run = train(
@@ -90,8 +92,9 @@ def test_three_classes_in_grey_with_balanced_weights_get_a_softmax(tmp_path: Pat
             colour=Colour.GRAY,
             size=(12, 14),
             epochs=2,
-            class_weights=ClassWeights.BALANCED,
-            augmentation=Augmentation.FLIPS,
+            balance=Balance.SAMPLING,
+            costs=(Cost("dent", "good", 3.0),),
+            augmentation=Augmentation(noise=2.0, rotation=5.0),
         )
     )
     record = run.read_record()
@@ -191,6 +194,22 @@ def test_broken_weights_stop_the_training_and_leave_no_run(
     assert files(photographs.parent) == {"photographs", "cache", "weights.keras"}
 
 
+def test_a_loss_that_breaks_later_leaves_the_last_good_weights(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One step an epoch: the first has the rate zero, the second one beyond all bounds.
+    monkeypatch.setattr(run_module, "Rates", lambda **_: Rates(highest=1e38))
+    with pytest.raises(TrainingError, match=r"epoch \d+; lower .* with --weights (\S+)") as stopped:
+        train(options(photographs, batch_size=4096, epochs=40))
+    monkeypatch.undo()
+    kept = Path(str(stopped.value).rpartition(" ")[2])
+    assert files(photographs.parent) == {"photographs", "cache", "run.unfinished"}
+    assert files(kept.parent) == {"model.keras"}
+    assert all(np.isfinite(w).all() for w in keras.models.load_model(kept).get_weights())
+    train(options(photographs, weights=str(kept), epochs=1))
+    assert files(photographs.parent) == {"photographs", "cache", "run"}
+
+
 def test_an_existing_run_is_refused_and_replaced_only_with_force(photographs: Path) -> None:
     given = options(photographs, epochs=0)
     train(given)
@@ -280,7 +299,8 @@ def test_fine_tuning_without_weights_is_refused() -> None:
         {"batch_size": 0},
         {"learning_rate": 0.0},
         {"label_smoothing": 1.0},
-        {"views": 9},
+        {"variants": 0},
+        {"average": 1.0},
         {"size": (0, 5)},
         {"group_block": 2, "group_pattern": "(a)"},
         {"group_block": 2, "split": Path("split.csv")},

@@ -7,30 +7,60 @@ from pathlib import Path
 
 from linegate_bundle.errors import ConfigError
 from linegate_bundle.manifest import NAME_PATTERN, Colour, Fit, Resize
+from linegate_training.augment.augmentation import Augmentation
 from linegate_training.data.split import Fractions
 
 IMAGENET = "imagenet"
 NO_WEIGHTS = "none"
 
 
-class ClassWeights(enum.StrEnum):
-    """How much an image of each class counts in the loss.
+class Balance(enum.StrEnum):
+    """What is done about classes of different size.
 
-    ``none``: all the same, which gives the best accuracy and true probabilities.
-    ``balanced``: inversely to the size of its class, so that a rare class is not
-    drowned; probabilities then speak of a world where all classes are equally common.
+    ``none``: nothing, which gives the best accuracy and true probabilities.
+    ``weights``: an image counts inversely to the size of its class.
+    ``sampling``: every class is shown equally often; a rare image comes several times
+    an epoch. With either, a rare class is not drowned, and probabilities speak of a
+    world where all classes are equally common.
     """
 
     NONE = "none"
-    BALANCED = "balanced"
+    WEIGHTS = "weights"
+    SAMPLING = "sampling"
 
 
-class Augmentation(enum.StrEnum):
-    """Which views of an image are as good as itself: exact ones, no pixel is resampled."""
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What it costs to take an image of class ``truth`` for one of class ``given``."""
 
-    NONE = "none"
-    FLIPS = "flips"
-    FLIPS_AND_TURNS = "flips_and_turns"
+    truth: str
+    given: str
+    cost: float
+
+
+class Monitor(enum.StrEnum):
+    """What decides which epoch's weights are kept, and when the training stops.
+
+    ``loss``: cross-entropy, lowest. ``accuracy``: share of right labels, highest.
+    ``auc``: chance that a defect scores higher than a good part, highest. Equal ones are
+    decided by the loss.
+    """
+
+    LOSS = "loss"
+    ACCURACY = "accuracy"
+    AUC = "auc"
+
+
+class Precision(enum.StrEnum):
+    """Of the arithmetic in training.
+
+    ``auto``: ``mixed`` on a GPU, else ``float32``. ``mixed``: layers compute in half
+    precision, on a GPU float16 with loss scaling; weights stay float32.
+    """
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    MIXED = "mixed"
 
 
 class CorruptImages(enum.StrEnum):
@@ -70,12 +100,20 @@ class TrainOptions:
         epochs: most passes over the train part; with 0 only the head is trained.
         batch_size: images a step.
         learning_rate: highest learning rate of the schedule.
-        patience: training stops after so many epochs without a better validation loss.
+        head_rate: the head learns so many times as fast as the other layers.
+        weight_decay: decoupled decay of the weights.
+        average: momentum of the moving average of the weights; 0 is none.
+        monitor: which score on the validation part decides.
+        patience: training stops after so many epochs without a better score.
         fine_tune_after: layers after this one are fine-tuned, those up to it stay.
-        views: augmented views of each image whose activations are kept for fine-tuning.
+        variants: augmented variants of each image whose activations are kept for
+            fine-tuning.
         label_smoothing: share of a label that is spread over all classes.
-        class_weights: how much an image of each class counts.
-        augmentation: which views of an image the training may see.
+        balance: what is done about classes of different size.
+        costs: what errors cost; those that are not named cost 1.
+        augmentation: how pictures are varied.
+        precision: of the arithmetic in training; the model that is saved is float32.
+        tensorboard: folder for TensorBoard's event files.
         seed: of split, initial weights and order; the same gives the same model.
         cache: folder for preprocessed images; default: the user's cache folder.
         corrupt_images: what happens when an image cannot be decoded.
@@ -102,12 +140,19 @@ class TrainOptions:
     epochs: int | None = None
     batch_size: int = 32
     learning_rate: float | None = None
+    head_rate: float = 1.0
+    weight_decay: float = 0.0
+    average: float = 0.0
+    monitor: Monitor = Monitor.LOSS
     patience: int = 5
     fine_tune_after: str | None = None
-    views: int = 4
+    variants: int = 4
     label_smoothing: float = 0.1
-    class_weights: ClassWeights = ClassWeights.NONE
-    augmentation: Augmentation | None = None
+    balance: Balance = Balance.NONE
+    costs: tuple[Cost, ...] = ()
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    precision: Precision = Precision.AUTO
+    tensorboard: Path | None = None
     seed: int = 0
     cache: Path | None = None
     corrupt_images: CorruptImages = CorruptImages.REFUSE
@@ -123,7 +168,10 @@ class TrainOptions:
         _check_range("epochs", self.epochs, 0, 10_000)
         _check_range("batch size", self.batch_size, 1, 4096)
         _check_range("patience", self.patience, 1, 10_000)
-        _check_range("views", self.views, 1, 8)
+        _check_range("number of variants", self.variants, 1, 64)
+        _check_range("head rate", self.head_rate, 1e-3, 1e3)
+        _check_range("weight decay", self.weight_decay, 0.0, 1.0)
+        _check_range("average", self.average, 0.0, 0.99999)
         _check_range("seed", self.seed, 0, 2**31 - 1)
         _check_range("group block", self.group_block, 1, 10**9)
         _check_range("label smoothing", self.label_smoothing, 0.0, 0.5)

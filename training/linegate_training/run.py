@@ -1,6 +1,7 @@
 """Training as one function: options in, a finished run folder out."""
 
 import dataclasses
+import hashlib
 import logging
 import re
 import time
@@ -8,20 +9,27 @@ from collections.abc import Sequence
 
 import keras
 
-from linegate_bundle.errors import ConfigError
+from linegate_bundle.errors import ConfigError, TrainingError
 from linegate_bundle.manifest import Label, PreprocessSpec
-from linegate_bundle.run_folder import Part, RunFolder
+from linegate_bundle.run_folder import Part, RunFolder, encode_split
+from linegate_training.augment.augmenter import Augmenter
 from linegate_training.data.prepare import Prepared, prepare
 from linegate_training.data.roles import assign_roles
 from linegate_training.data.scan import scan
+from linegate_training.fitting.backend import arithmetic
+from linegate_training.fitting.callbacks import BrokenLossError
+from linegate_training.fitting.checkpoint import Checkpoint
+from linegate_training.fitting.examples import Examples, balanced, collect, costly
 from linegate_training.fitting.history import HistoryRow
 from linegate_training.fitting.loop import Plan
-from linegate_training.fitting.recipe import collect, fine_tune, fit_whole
-from linegate_training.fitting.views import view_numbers
+from linegate_training.fitting.optimizer import Rates
+from linegate_training.fitting.recipe import fine_tune, fit_whole
 from linegate_training.networks.base import NORMALIZATION, Network, build_model
 from linegate_training.networks.registry import load_network
 from linegate_training.options import NO_WEIGHTS, TrainOptions
-from linegate_training.run_writer import Result, check_out, write_run
+from linegate_training.provenance import Setting, configuration, versions
+from linegate_training.run_writer import Result, check_out, describe_weights, write_run
+from linegate_training.unfinished import Unfinished
 from linegate_training.weights.load import default_weights, load_weights
 
 _LOG = logging.getLogger(__name__)
@@ -46,16 +54,24 @@ def train(options: TrainOptions) -> RunFolder:
     network = load_network(options.network)
     options = resolve(options, network)
     spec = _preprocess_spec(options, network)
-    views = view_numbers(options.augmentation, spec.shape)
+    augmenter = Augmenter(options.augmentation, spec.shape, options.seed)
     dataset = scan(options.data)
     labels = assign_roles(dataset.labels, options.good)
-    keras.utils.set_random_seed(options.seed)
-    model = build_model(network, spec.shape, len(labels))
-    load_weights(network, model, options.weights or NO_WEIGHTS)
     prepared = prepare(dataset, spec, options)
-    history = _fit(model, prepared, labels, views, options)
-    result = Result(model, spec, labels, prepared, tuple(history))
-    run = write_run(result, options)
+    unfinished = Unfinished(options.out)
+    checkpoint = unfinished.begin(_identity(options, prepared), options.existing_run)
+    try:
+        keras.utils.set_random_seed(options.seed)
+        with arithmetic(options.precision):
+            model = build_model(network, spec.shape, len(labels))
+        load_weights(network, model, options.weights or NO_WEIGHTS)
+        learned = _learn_from(prepared, labels, augmenter, options)
+        history = _fit(model, learned, options, unfinished, checkpoint)
+        result = Result(_float32(network, model, len(labels)), spec, labels, prepared, history)
+        run = write_run(result, options)
+    finally:
+        unfinished.tidy()
+    unfinished.discard()
     _LOG.info("wrote %s after %.0f s", run.path, time.monotonic() - started)
     return run
 
@@ -114,26 +130,81 @@ def _preprocess_spec(options: TrainOptions, network: Network) -> PreprocessSpec:
     )
 
 
+def _identity(options: TrainOptions, prepared: Prepared) -> dict[str, Setting]:
+    """Return all that decides the result of a training."""
+    return {
+        **configuration(options),
+        **{f"version of {name}": version for name, version in versions().items()},
+        "backend": keras.backend.backend(),
+        "data_sha256": prepared.dataset.sha256(),
+        "split_sha256": hashlib.sha256(encode_split(list(prepared.rows))).hexdigest(),
+        "weights": describe_weights(options.weights or NO_WEIGHTS),
+    }
+
+
+def _float32(network: Network, model: keras.Model, labels: int) -> keras.Model:
+    """Return the model as layers that compute in float32, whatever it was trained in."""
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+    plain = build_model(network, model.input_shape[1:], labels)
+    plain.set_weights(model.get_weights())
+    return plain
+
+
+def _learn_from(
+    prepared: Prepared, labels: Sequence[Label], augmenter: Augmenter, options: TrainOptions
+) -> tuple[Examples, Examples]:
+    """Return what is learned from, and what validates."""
+    train_part = collect(prepared, Part.TRAIN, labels, augmenter)
+    truth = costly(balanced(train_part.truth, options.balance), labels, options.costs)
+    validation = collect(prepared, Part.VALIDATION, labels, augmenter)
+    return dataclasses.replace(train_part, truth=truth), validation
+
+
 def _fit(
     model: keras.Model,
-    prepared: Prepared,
-    labels: Sequence[Label],
-    views: Sequence[int],
+    learned: tuple[Examples, Examples],
     options: TrainOptions,
-) -> list[HistoryRow]:
-    plan = Plan(
+    unfinished: Unfinished,
+    checkpoint: Checkpoint,
+) -> tuple[HistoryRow, ...]:
+    plan = _plan(options)
+    try:
+        if options.fine_tune_after is None:
+            return tuple(fit_whole(model, *learned, plan, checkpoint))
+        return tuple(
+            fine_tune(
+                model,
+                *learned,
+                plan,
+                cut=options.fine_tune_after,
+                variants=options.variants,
+                checkpoint=checkpoint,
+            )
+        )
+    except BrokenLossError as error:
+        if not error.epochs:
+            raise
+        kept = unfinished.keep(model)
+        raise TrainingError(
+            f"{error}; the best weights so far are in {kept}: go on from them with --weights {kept}"
+        ) from error
+
+
+def _plan(options: TrainOptions) -> Plan:
+    return Plan(
         stage="training" if options.fine_tune_after is None else "fine-tuning",
         epochs=options.epochs or 0,
         batch_size=options.batch_size,
-        learning_rate=options.learning_rate or _WHOLE_RATE,
+        rates=Rates(
+            highest=options.learning_rate or _WHOLE_RATE,
+            head_factor=options.head_rate,
+            weight_decay=options.weight_decay,
+            average=options.average,
+        ),
+        monitor=options.monitor,
         patience=options.patience,
         label_smoothing=options.label_smoothing,
         seed=options.seed,
-    )
-    train_images = collect(prepared, Part.TRAIN, labels, views, options.class_weights)
-    validation = collect(prepared, Part.VALIDATION, labels, views[:1], options.class_weights)
-    if options.fine_tune_after is None:
-        return fit_whole(model, train_images, validation, plan)
-    return fine_tune(
-        model, train_images, validation, plan, cut=options.fine_tune_after, views=options.views
+        tensorboard=options.tensorboard,
     )

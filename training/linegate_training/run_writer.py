@@ -3,10 +3,7 @@
 import contextlib
 import dataclasses
 import datetime as dt
-import enum
-import importlib.metadata
 import os
-import platform
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -32,19 +29,9 @@ from linegate_training.data.prepare import Prepared
 from linegate_training.fitting.history import HistoryRow, encode_history
 from linegate_training.networks.base import activation_for
 from linegate_training.options import IMAGENET, NO_WEIGHTS, ExistingRun, TrainOptions
+from linegate_training.provenance import configuration, versions
 
-_PACKAGES = (
-    "keras",
-    "linegate",
-    "numpy",
-    "opencv-python-headless",
-    "scikit-learn",
-    "tensorflow",
-    "tensorflow-cpu",
-)
 _FILES = frozenset({RECORD_FILE, SPLIT_FILE, MODEL_FILE, HISTORY_FILE})
-
-Setting = str | int | float | bool | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +128,7 @@ def _record(run: RunFolder, result: Result, options: TrainOptions) -> RunRecord:
         name=str(options.name),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         network=options.network,
-        weights=_describe_weights(str(options.weights)),
+        weights=describe_weights(str(options.weights)),
         seed=options.seed,
         labels=result.labels,
         activation=activation_for(len(result.labels)),
@@ -150,38 +137,16 @@ def _record(run: RunFolder, result: Result, options: TrainOptions) -> RunRecord:
         data_sha256=result.prepared.dataset.sha256(),
         split_sha256=sha256_file(run.split),
         model_sha256=sha256_file(run.model),
-        configuration={
-            field.name: _setting(getattr(options, field.name))
-            for field in dataclasses.fields(options)
-        },
-        versions=_versions(),
+        configuration=configuration(options),
+        versions=versions(),
     )
 
 
-def _describe_weights(weights: str) -> str:
+def describe_weights(weights: str) -> str:
     """Name a file of weights by its content; its path says nothing elsewhere."""
     if weights in {IMAGENET, NO_WEIGHTS}:
         return weights
     return f"sha256:{sha256_file(Path(weights))}"
-
-
-def _setting(value: object) -> Setting:
-    """Bring an option into a type that the record can hold."""
-    if isinstance(value, enum.Enum):
-        return str(value.value)
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = dataclasses.astuple(value)
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions
 
 
 def _sync_file(path: Path) -> None:

@@ -7,15 +7,10 @@ from pathlib import Path
 from linegate_bundle.command import Command
 from linegate_bundle.manifest import Colour, Fit, Resize
 from linegate_bundle.native_log import captured_native_log
+from linegate_training.commands.fitting import configure_fitting, fitting_options
 from linegate_training.data.split import Fractions
 from linegate_training.networks.names import NETWORKS
-from linegate_training.options import (
-    Augmentation,
-    ClassWeights,
-    CorruptImages,
-    ExistingRun,
-    TrainOptions,
-)
+from linegate_training.options import CorruptImages, ExistingRun, TrainOptions
 from linegate_training.tensorflow_switches import set_switches
 
 _DEFAULTS = TrainOptions(data=Path(), out=Path())
@@ -31,6 +26,9 @@ calibration sets thresholds later, test is only reported by the export.
 
 With pretrained weights, the head is fitted on frozen features first, then the last
 layers are fine-tuned; without, the whole network is trained.
+
+After every epoch the state is kept in RUN.unfinished. If the training is interrupted,
+the same command goes on where it was.
 """
 
 
@@ -43,12 +41,15 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="name of the model (default: that of the data folder)")
     parser.add_argument(
-        "--force", action="store_true", help="replace the run folder if it is there already"
+        "--force",
+        action="store_true",
+        help="replace the run folder if it is there already, and discard an unfinished training "
+        "with other settings",
     )
     _configure_network(parser.add_argument_group("network"))
     _configure_data(parser.add_argument_group("photographs"))
     _configure_split(parser.add_argument_group("split"))
-    _configure_training(parser.add_argument_group("training"))
+    configure_fitting(parser)
 
 
 def _configure_network(group: argparse._ArgumentGroup) -> None:
@@ -148,79 +149,6 @@ def _configure_split(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _configure_training(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--epochs",
-        type=int,
-        metavar="N",
-        help="most passes over the train part; 0 fits the head alone (default: 12 with pretrained "
-        "weights, 40 without)",
-    )
-    group.add_argument(
-        "--patience",
-        type=int,
-        default=_DEFAULTS.patience,
-        metavar="N",
-        help="stop after N epochs without a lower validation loss; the best weights are kept "
-        "(default: %(default)s)",
-    )
-    group.add_argument(
-        "--fine-tune-after",
-        metavar="LAYER",
-        help="train the layers after this one, keep those up to it (default: the network's own)",
-    )
-    group.add_argument(
-        "--views",
-        type=int,
-        default=_DEFAULTS.views,
-        metavar="N",
-        help="augmented views of each image that are kept for fine-tuning (default: %(default)s)",
-    )
-    group.add_argument(
-        "--augmentation",
-        type=Augmentation,
-        choices=list(Augmentation),
-        help="which exact views of an image to learn from (default: flips, and quarter turns "
-        "where the input is square)",
-    )
-    group.add_argument(
-        "--class-weights",
-        type=ClassWeights,
-        choices=list(ClassWeights),
-        default=_DEFAULTS.class_weights,
-        help="balanced lets an image of a rare class count more, which finds more of it and "
-        "costs accuracy (default: %(default)s)",
-    )
-    group.add_argument(
-        "--label-smoothing",
-        type=float,
-        default=_DEFAULTS.label_smoothing,
-        metavar="SHARE",
-        help="share of a label that is spread over all classes (default: %(default)s)",
-    )
-    group.add_argument(
-        "--batch-size",
-        type=int,
-        default=_DEFAULTS.batch_size,
-        metavar="N",
-        help="images a step (default: %(default)s)",
-    )
-    group.add_argument(
-        "--learning-rate",
-        type=float,
-        metavar="RATE",
-        help="highest rate of the cosine schedule (default: 3e-4 with pretrained weights, 1e-3 "
-        "without)",
-    )
-    group.add_argument(
-        "--seed",
-        type=int,
-        default=_DEFAULTS.seed,
-        metavar="N",
-        help="of the split and of all that is random in the training (default: %(default)s)",
-    )
-
-
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if match is None:
@@ -249,19 +177,10 @@ def parse_options(arguments: argparse.Namespace) -> TrainOptions:
         group_pattern=arguments.group_pattern,
         split=arguments.split,
         fractions=Fractions(*arguments.fractions) if arguments.fractions else Fractions(),
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        learning_rate=arguments.learning_rate,
-        patience=arguments.patience,
-        fine_tune_after=arguments.fine_tune_after,
-        views=arguments.views,
-        label_smoothing=arguments.label_smoothing,
-        class_weights=arguments.class_weights,
-        augmentation=arguments.augmentation,
-        seed=arguments.seed,
         cache=arguments.cache,
         corrupt_images=CorruptImages.SKIP if arguments.skip_corrupt else CorruptImages.REFUSE,
         existing_run=ExistingRun.REPLACE if arguments.force else ExistingRun.REFUSE,
+        **fitting_options(arguments),
     )
 
 

@@ -28,7 +28,7 @@ NAME = "solar-cells"
 VERSION = "1.0.0"
 _BLOCK = 40
 """Cells that follow each other in the set come from the same modules; blocks stand in for them."""
-_VIEWS = 2
+_VARIANTS = 2
 _EPOCHS = 6
 """Half of what `linegate train` does by itself, so that the demo stays within ten minutes."""
 _CELL = "300x300"
@@ -135,7 +135,7 @@ class _Demo:
             "train", str(self._photographs), "--out", str(self._run_folder), "--name", NAME,
             "--network", "efficientnet_lite0", "--weights", "imagenet",
             "--good", "functional", "--group-block", str(_BLOCK),
-            "--views", str(_VIEWS), "--epochs", str(_EPOCHS),
+            "--variants", str(_VARIANTS), "--epochs", str(_EPOCHS),
             "--cache", str(self._options.out / "cache"), "--force",
         ]  # fmt: skip
         self._steps.run(

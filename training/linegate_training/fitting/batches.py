@@ -1,22 +1,46 @@
-"""Batches for Keras: every epoch all images in new order, each in a view drawn anew."""
+"""Batches for Keras: every epoch all images in new order, each in a variant drawn anew."""
 
+import enum
 import math
+from collections.abc import Iterator
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
-from linegate_training.fitting.sources import Float32Array, IntArray, Source
+from linegate_training.fitting.sources import Float32Array, Inputs, IntArray, Source
+
+_DRAWS = 1 << 30
+_QUEUE = 4
+"""Batches that are made ready while the model works."""
+
+
+class Sampling(enum.StrEnum):
+    """How often an image is shown.
+
+    ``uniform``: once an epoch. ``balanced``: drawn so that all classes are shown
+    equally often; images of a rare class come several times an epoch, in other variants.
+    """
+
+    UNIFORM = "uniform"
+    BALANCED = "balanced"
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Shuffled batches with targets and weights; the same seed gives the same sequence.
+    """Shuffled batches with targets and weights.
+
+    Order and variants follow from seed and epoch alone, so a training that goes on
+    after an interruption sees what it would have seen.
 
     Args:
         source: the inputs.
         targets: float32 of shape ``(images, outputs)``.
         weights: float32 of shape ``(images,)``.
         batch_size: images a batch; the rest that fills none waits for another epoch.
-        seed: of order and views.
+        seed: of order and variants.
+        chances: float64 of shape ``(images,)``: how likely each image is to be drawn;
+            None shows each once an epoch.
+        epoch: the first one.
     """
 
     def __init__(
@@ -26,48 +50,48 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         weights: Float32Array,
         batch_size: int,
         seed: int,
+        *,
+        chances: npt.NDArray[np.float64] | None = None,
+        epoch: int = 0,
     ) -> None:
-        super().__init__()
+        # One thread prepares batches while the model works on another.
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=_QUEUE)
         self._source = source
         self._targets = targets
         self._weights = weights
         self._batch_size = min(batch_size, source.images)
-        self._random = np.random.default_rng(seed)
+        self._seed = seed
+        self._chances = chances
+        self._epoch = epoch
         self._draw()
 
     def __len__(self) -> int:
         return self._source.images // self._batch_size
 
-    def __getitem__(self, number: int) -> tuple[Float32Array, Float32Array, Float32Array]:
+    def __getitem__(self, number: int) -> tuple[Inputs, Float32Array, Float32Array]:
         chosen = slice(number * self._batch_size, (number + 1) * self._batch_size)
         indices = self._order[chosen]
-        inputs = self._source.batch(indices, self._views[chosen])
+        inputs = self._source.batch(indices, self._draws[chosen])
         return inputs, self._targets[indices], self._weights[indices]
 
     def on_epoch_end(self) -> None:
-        """Draw a new order and new views."""
+        """Draw a new order and new variants."""
+        self._epoch += 1
         self._draw()
 
     def _draw(self) -> None:
         images = self._source.images
-        self._order: IntArray = self._random.permutation(images)
-        self._views: IntArray = self._random.integers(self._source.views, size=images)
+        random = np.random.default_rng([self._seed, self._epoch])
+        self._order: IntArray = (
+            random.permutation(images)
+            if self._chances is None
+            else random.choice(images, images, p=self._chances / self._chances.sum())
+        )
+        self._draws: IntArray = random.integers(_DRAWS, size=images)
 
 
-class PlainBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """All images once, in order, in their first view."""
-
-    def __init__(self, source: Source, targets: Float32Array, batch_size: int) -> None:
-        super().__init__()
-        self._source = source
-        self._targets = targets
-        self._batch_size = batch_size
-
-    def __len__(self) -> int:
-        return math.ceil(self._source.images / self._batch_size)
-
-    def __getitem__(self, number: int) -> tuple[Float32Array, Float32Array]:
-        start = number * self._batch_size
-        indices = np.arange(start, min(start + self._batch_size, self._source.images))
-        inputs = self._source.batch(indices, np.zeros(len(indices), np.int64))
-        return inputs, self._targets[indices]
+def plain_batches(source: Source, batch_size: int) -> Iterator[Inputs]:
+    """Yield all images once, in order, as they are."""
+    for number in range(math.ceil(source.images / batch_size)):
+        start = number * batch_size
+        yield source.batch(np.arange(start, min(start + batch_size, source.images)), None)

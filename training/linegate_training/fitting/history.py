@@ -18,6 +18,7 @@ class HistoryRow:
         accuracy: likewise.
         validation_loss: after the epoch.
         validation_accuracy: after the epoch.
+        validation_auc: after the epoch, of defective against good.
         seconds: how long the epoch took.
     """
 
@@ -28,6 +29,7 @@ class HistoryRow:
     accuracy: float
     validation_loss: float
     validation_accuracy: float
+    validation_auc: float
     seconds: float
 
 

@@ -2,38 +2,26 @@
 
 import dataclasses
 import logging
+from pathlib import Path
 
 import keras
+import numpy as np
 
+from linegate_bundle.errors import ConfigError
 from linegate_training.fitting.backend import jit_compile
-from linegate_training.fitting.batches import PlainBatches, TrainingBatches
-from linegate_training.fitting.callbacks import KeepBest, Recorder, StopOnBrokenLoss
+from linegate_training.fitting.batches import TrainingBatches
+from linegate_training.fitting.callbacks import EpochEnd, ProgressBar, StopOnBrokenLoss
+from linegate_training.fitting.checkpoint import Checkpoint, State
+from linegate_training.fitting.examples import Examples
 from linegate_training.fitting.history import HistoryRow
-from linegate_training.fitting.sources import Float32Array, Source
+from linegate_training.fitting.optimizer import Rates, make_optimizer
+from linegate_training.fitting.sources import Source
+from linegate_training.options import Monitor
 
 _LOG = logging.getLogger(__name__)
-_WARM_UP = 0.05
-"""Share of all steps in which the learning rate rises."""
-_EVALUATION_BATCH = 64
 
 
-@dataclasses.dataclass(frozen=True)
-class Examples:
-    """Inputs with what is to be learned about them.
-
-    Attributes:
-        source: the inputs.
-        targets: float32 of shape ``(images, outputs)``: 0 or 1 for one output, else
-            one 1 a row.
-        weights: float32 of shape ``(images,)``: how much each image counts.
-    """
-
-    source: Source
-    targets: Float32Array
-    weights: Float32Array
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """How to train.
 
@@ -41,60 +29,112 @@ class Plan:
         stage: name of the stage in the history.
         epochs: most passes over the train part.
         batch_size: images a step.
-        learning_rate: highest value of the schedule.
-        patience: stop after so many epochs without a lower validation loss.
+        rates: how far a step goes.
+        monitor: which score on the validation part decides.
+        patience: stop after so many epochs without a better score.
         label_smoothing: share of a label that is spread over all.
-        seed: of the order of the images and of their views.
+        seed: of the order of the images and of their variants.
+        tensorboard: folder for TensorBoard's event files; None writes none.
     """
 
     stage: str
     epochs: int
     batch_size: int
-    learning_rate: float
+    rates: Rates
+    monitor: Monitor
     patience: int
     label_smoothing: float
     seed: int
+    tensorboard: Path | None = None
 
 
-def fit(model: keras.Model, train: Examples, validation: Examples, plan: Plan) -> list[HistoryRow]:
+def fit(
+    model: keras.Model,
+    train: Examples,
+    validation: Examples,
+    plan: Plan,
+    *,
+    head: keras.layers.Layer | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> list[HistoryRow]:
     """Train a model that ends in logits; it is left with its best weights.
 
-    The validation loss counts all images the same and is what the weights at the
-    start must be beaten in, so a training never makes a model worse there.
+    What the weights at the start reach on the validation part must be beaten, so a
+    training never makes a model worse there. If it stops because of an error, the
+    model also has its best weights.
+
+    Args:
+        model: takes float32 of the shape that the sources give.
+        train: what is learned from.
+        validation: what decides which weights are kept.
+        plan: how to train.
+        head: the layer that has its own learning rate.
+        checkpoint: where the state is kept after each epoch; if there is one already,
+            the training goes on from it, with the same result as if it had never stopped.
 
     Raises:
-        TrainingError: the loss is no longer finite.
+        ConfigError: TensorBoard is asked for, but not installed.
+        BrokenLossError: the loss is no longer finite.
+        OSError: the state cannot be written.
     """
     if plan.epochs == 0:
         return []
+    state = None if checkpoint is None else checkpoint.load()
     batches = TrainingBatches(
-        train.source, train.targets, train.weights, plan.batch_size, plan.seed
+        train.source,
+        train.truth.targets,
+        train.truth.weights,
+        plan.batch_size,
+        plan.seed,
+        chances=train.truth.chances,
+        epoch=0 if state is None else state.epoch,
     )
     steps = len(batches)
-    _compile(model, plan, steps, outputs=train.targets.shape[1])
-    checks = PlainBatches(validation.source, validation.targets, _EVALUATION_BATCH)
-    start = model.evaluate(checks, verbose=0, return_dict=True)
-    best = KeepBest(start["loss"], plan.patience)
-    recorder = Recorder(plan.stage, plan.epochs, steps)
-    model.fit(
-        batches,
-        validation_data=checks,
+    outer = _with_small_inputs(model, train.source)
+    _compile(outer, plan, steps, head)
+    end = EpochEnd(
+        plan.stage,
         epochs=plan.epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[StopOnBrokenLoss(), recorder, best],
+        validation=validation,
+        monitor=plan.monitor,
+        patience=plan.patience,
+        checkpoint=checkpoint,
     )
-    _LOG.info("%s: kept the weights of epoch %d", plan.stage, best.epoch)
-    return recorder.rows
+    if state is None:
+        end.begin(outer)
+    else:
+        _restore(outer, state)
+        end.resume(state)
+        _LOG.info("%s: going on after epoch %d of %d", plan.stage, state.epoch, plan.epochs)
+    try:
+        if state is None or not state.stopped:
+            outer.fit(
+                batches,
+                epochs=plan.epochs,
+                initial_epoch=0 if state is None else state.epoch,
+                shuffle=False,
+                verbose=0,
+                callbacks=[
+                    StopOnBrokenLoss(),
+                    ProgressBar(plan.stage, steps),
+                    end,
+                    *_tensorboard(plan.tensorboard),
+                ],
+            )
+    finally:
+        end.restore_best(outer)
+    _LOG.info("%s: kept the weights of epoch %d", plan.stage, end.best_epoch)
+    return end.rows
 
 
-def _compile(model: keras.Model, plan: Plan, steps: int, outputs: int) -> None:
-    total = max(1, plan.epochs * steps)
-    warm_up = max(1, round(total * _WARM_UP))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, total - warm_up), warmup_target=plan.learning_rate, warmup_steps=warm_up
-    )
-    if outputs == 1:
+def _with_small_inputs(model: keras.Model, source: Source) -> keras.Model:
+    """Return the model behind a cast, so that batches travel in the source's small dtype."""
+    inputs = keras.Input(source.shape, dtype=np.dtype(source.dtype).name)
+    return keras.Model(inputs, model(keras.ops.cast(inputs, keras.config.floatx())))
+
+
+def _compile(model: keras.Model, plan: Plan, steps: int, head: keras.layers.Layer | None) -> None:
+    if model.output_shape[-1] == 1:
         loss = keras.losses.BinaryCrossentropy(
             from_logits=True, label_smoothing=plan.label_smoothing
         )
@@ -104,6 +144,28 @@ def _compile(model: keras.Model, plan: Plan, steps: int, outputs: int) -> None:
             from_logits=True, label_smoothing=plan.label_smoothing
         )
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-    model.compile(
-        keras.optimizers.Adam(schedule), loss, metrics=[accuracy], jit_compile=jit_compile()
-    )
+    optimizer = make_optimizer(plan.rates, head, plan.epochs * steps)
+    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=jit_compile())
+
+
+def _restore(model: keras.Model, state: State) -> None:
+    model.optimizer.build(model.trainable_variables)
+    for variables, values in (
+        (model.variables, state.variables),
+        (model.optimizer.variables, state.optimizer),
+    ):
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def _tensorboard(folder: Path | None) -> list[keras.callbacks.Callback]:
+    if folder is None:
+        return []
+    try:
+        import tensorboard  # noqa: F401, PLC0415 - what tf.summary needs, and Keras does not check
+    except ImportError as error:
+        raise ConfigError(
+            "event files for TensorBoard need the package tensorboard, which is not installed; "
+            'run `pip install "linegate[tensorboard]"`'
+        ) from error
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]

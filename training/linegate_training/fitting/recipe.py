@@ -3,32 +3,24 @@
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from linegate_bundle.manifest import Label
-from linegate_bundle.run_folder import Part
-from linegate_training.data.prepare import Prepared
 from linegate_training.fitting.callbacks import log_row
+from linegate_training.fitting.checkpoint import Checkpoint
+from linegate_training.fitting.examples import Examples
 from linegate_training.fitting.features import (
     Features,
     FrozenLayers,
     activation_bytes,
-    choose_views,
+    choose_draws,
     compute_features,
 )
 from linegate_training.fitting.head import LinearHead, Samples, fit_head
 from linegate_training.fitting.history import HistoryRow
-from linegate_training.fitting.loop import Examples, Plan, fit
-from linegate_training.fitting.sources import (
-    ActivationSource,
-    Float32Array,
-    IntArray,
-    PixelSource,
-    Source,
-)
+from linegate_training.fitting.loop import Plan, fit
+from linegate_training.fitting.sources import ActivationSource, PixelSource
 from linegate_training.networks.base import (
     IMAGE,
     LOGITS,
@@ -36,104 +28,57 @@ from linegate_training.networks.base import (
     cut_model,
     logit_layer,
 )
-from linegate_training.options import ClassWeights
 
 _LOG = logging.getLogger(__name__)
 _ACTIVATIONS_BYTES = 4 << 30
-"""Memory that kept activations may take; with more images, fewer views are kept."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Images:
-    """One part of the split, ready for fitting.
-
-    Attributes:
-        source: the pixels.
-        labels: number of each image's label in the model's order.
-        targets: what the loss compares with, see :class:`Examples`.
-        weights: how much each image counts.
-    """
-
-    source: PixelSource
-    labels: IntArray
-    targets: Float32Array
-    weights: Float32Array
-
-    def examples(self, source: Source) -> Examples:
-        """Return the labels with inputs from ``source``."""
-        return Examples(source, self.targets, self.weights)
-
-
-def collect(
-    prepared: Prepared,
-    part: Part,
-    labels: Sequence[Label],
-    views: Sequence[int],
-    class_weights: ClassWeights,
-) -> Images:
-    """Collect the images of one part.
-
-    Args:
-        prepared: pixels and split.
-        part: which part.
-        labels: in the model's order.
-        views: numbers of the views that the images may be seen in.
-        class_weights: how much an image of each class counts.
-    """
-    numbers = {label.name: number for number, label in enumerate(labels)}
-    chosen = [row for row in prepared.rows if row.part is part]
-    targets = np.array([numbers[row.label] for row in chosen])
-    rows = np.array([prepared.pixels.rows[row.sha256] for row in chosen])
-    if len(labels) == 2:  # noqa: PLR2004 - two labels share one logit
-        encoded = targets[:, np.newaxis].astype(np.float32)
-    else:
-        encoded = np.eye(len(labels), dtype=np.float32)[targets]
-    weights = np.ones(len(chosen), np.float32)
-    if class_weights is ClassWeights.BALANCED:
-        counts = np.bincount(targets, minlength=len(labels))
-        weights = (len(chosen) / (len(labels) * counts))[targets].astype(np.float32)
-    return Images(PixelSource(prepared.pixels.array, rows, views), targets, encoded, weights)
+"""Memory that kept activations may take; with more images, fewer variants are kept."""
 
 
 def fit_whole(
-    model: keras.Model, train: Images, validation: Images, plan: Plan
+    model: keras.Model,
+    train: Examples,
+    validation: Examples,
+    plan: Plan,
+    checkpoint: Checkpoint | None = None,
 ) -> list[HistoryRow]:
     """Train all layers of a network from pixels."""
     part = cut_model(model, IMAGE, LOGITS)
-    return fit(part, train.examples(train.source), validation.examples(validation.source), plan)
+    return fit(part, train, validation, plan, head=logit_layer(model), checkpoint=checkpoint)
 
 
 def fine_tune(
-    model: keras.Model, train: Images, validation: Images, plan: Plan, *, cut: str, views: int
+    model: keras.Model,
+    train: Examples,
+    validation: Examples,
+    plan: Plan,
+    *,
+    cut: str,
+    variants: int,
+    checkpoint: Checkpoint | None = None,
 ) -> list[HistoryRow]:
     """Fit the head on frozen features, then train the layers after a cut.
 
     Batch normalization keeps its statistics and parameters. The activations at the cut
-    are computed once, for a few views of each image; where not even one fits into
-    memory, the frozen layers run in every step instead.
+    are computed once, for a few variants of each image; where not even one fits into
+    memory, or nothing is frozen, the training takes pixels instead.
 
     Args:
         model: with pretrained weights and a fresh head.
-        train: images in all views.
-        validation: images as they are.
+        train: pixels.
+        validation: pixels.
         plan: how to train the layers after the cut.
         cut: name of the last layer that stays frozen.
-        views: how many views of each image to keep.
+        variants: how many variants of each image to keep.
+        checkpoint: where the state of the second stage is kept.
     """
-    kept = min(views, _affordable_views(model, train, validation, cut))
-    kept_cut = cut if kept > 0 else None
+    kept = min(variants, _affordable_variants(model, train, validation, cut))
+    started = checkpoint is not None and checkpoint.load() is not None
+    if started and (kept == 0 or plan.epochs == 0):
+        _freeze(model, cut)
+        return fit_whole(model, train, validation, plan, checkpoint)
     start = time.monotonic()
-    chosen = choose_views(train.source.images, train.source.views, kept or views, plan.seed)
-    _LOG.info(
-        "computing frozen features: %d images in %d views each, %d for validation",
-        *chosen.shape,
-        validation.source.images,
-    )
-    frozen = FrozenLayers(model, kept_cut)
-    train_features = compute_features(frozen, train.source, chosen, "frozen features")
-    unturned = np.zeros((validation.source.images, 1), np.int64)
-    validation_features = compute_features(
-        frozen, validation.source, unturned, "validation features"
+    train_features, validation_features = _frozen_features(
+        model, train, validation, plan, cut=cut if kept else None, variants=kept or variants
     )
     head = fit_head(_samples(train, train_features), _samples(validation, validation_features))
     _set_head(model, head)
@@ -141,30 +86,68 @@ def fine_tune(
     log_row(history[0], 0)
     _freeze(model, cut)
     if train_features.cut is None or validation_features.cut is None:
-        return history + fit_whole(model, train, validation, plan)
+        return history + fit_whole(model, train, validation, plan, checkpoint)
     tail = cut_model(model, cut, LOGITS)
     return history + fit(
         tail,
-        train.examples(ActivationSource(train_features.cut)),
-        validation.examples(ActivationSource(validation_features.cut)),
+        dataclasses.replace(train, source=ActivationSource(train_features.cut)),
+        dataclasses.replace(validation, source=ActivationSource(validation_features.cut)),
         plan,
+        head=logit_layer(model),
+        checkpoint=checkpoint,
     )
 
 
-def _affordable_views(model: keras.Model, train: Images, validation: Images, cut: str) -> int:
-    """Return how many views fit into memory; none if pixels are all that comes before."""
+def _frozen_features(
+    model: keras.Model,
+    train: Examples,
+    validation: Examples,
+    plan: Plan,
+    *,
+    cut: str | None,
+    variants: int,
+) -> tuple[Features, Features]:
+    augmenter = _pixels(train).augmenter
+    draws = choose_draws(train.source.images, augmenter, variants, plan.seed)
+    _LOG.info(
+        "computing frozen features: %d images in %d variants each, %d for validation",
+        *draws.shape,
+        validation.source.images,
+    )
+    frozen = FrozenLayers(model, cut)
+    return (
+        compute_features(frozen, train.source, draws, "frozen features"),
+        compute_features(frozen, validation.source, None, "validation features"),
+    )
+
+
+def _pixels(examples: Examples) -> PixelSource:
+    if not isinstance(examples.source, PixelSource):
+        raise TypeError(f"expected pixels to compute features from, got {examples.source!r}")
+    return examples.source
+
+
+def _affordable_variants(
+    model: keras.Model, train: Examples, validation: Examples, cut: str
+) -> int:
+    """Return how many variants fit into memory; none if pixels are all that comes before."""
     if cut == NORMALIZATION:
         return 0
     images = _ACTIVATIONS_BYTES // activation_bytes(model, cut)
     return max(0, images - validation.source.images) // train.source.images
 
 
-def _samples(images: Images, features: Features) -> Samples:
-    views = features.head.shape[1]
+def _samples(examples: Examples, features: Features) -> Samples:
+    variants = features.head.shape[1]
+    truth = examples.truth
+    chances = np.ones(len(truth.labels)) if truth.chances is None else truth.chances
+    weights = truth.weights * chances / chances.mean()
     return Samples(
         features=features.head.reshape(-1, features.head.shape[-1]),
-        labels=np.repeat(images.labels, views),
-        weights=np.repeat(images.weights, views),
+        targets=np.repeat(truth.targets, variants, axis=0),
+        labels=np.repeat(truth.labels, variants),
+        weights=np.repeat(weights.astype(np.float32), variants),
+        defects=truth.defects,
     )
 
 
@@ -190,9 +173,10 @@ def _head_row(head: LinearHead, seconds: float) -> HistoryRow:
         stage="head",
         epoch=0,
         learning_rate=0.0,
-        loss=head.loss,
-        accuracy=head.accuracy,
-        validation_loss=head.validation_loss,
-        validation_accuracy=head.validation_accuracy,
+        loss=head.train.loss,
+        accuracy=head.train.accuracy,
+        validation_loss=head.validation.loss,
+        validation_accuracy=head.validation.accuracy,
+        validation_auc=head.validation.auc,
         seconds=seconds,
     )

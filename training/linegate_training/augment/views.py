@@ -6,22 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from linegate_bundle.errors import ConfigError
-from linegate_training.options import Augmentation
+from linegate_training.augment.augmentation import Augmentation
 
 _MIRRORED = 4
 """From this view on they are mirrored."""
 
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 
-_VIEWS: dict[Augmentation, tuple[int, ...]] = {
-    Augmentation.NONE: (0,),
-    Augmentation.FLIPS: (0, 2, _MIRRORED, _MIRRORED + 2),
-    Augmentation.FLIPS_AND_TURNS: tuple(range(2 * _MIRRORED)),
-}
 
-
-def view_numbers(augmentation: Augmentation | None, shape: tuple[int, int, int]) -> tuple[int, ...]:
-    """Return the views that an augmentation may use; None takes all that keep the shape.
+def exact_views(augmentation: Augmentation, shape: tuple[int, int, int]) -> tuple[int, ...]:
+    """Return the numbers of the views that an augmentation may use; the first is 0.
 
     Args:
         augmentation: what may be done.
@@ -31,14 +25,16 @@ def view_numbers(augmentation: Augmentation | None, shape: tuple[int, int, int])
         ConfigError: quarter turns are asked for, but the image is not square.
     """
     square = shape[0] == shape[1]
-    if augmentation is None:
-        augmentation = Augmentation.FLIPS_AND_TURNS if square else Augmentation.FLIPS
-    if augmentation is Augmentation.FLIPS_AND_TURNS and not square:
+    turns = square if augmentation.turns is None else augmentation.turns
+    if turns and not square:
         raise ConfigError(
-            f"quarter turns need a square image, got {shape[1]} x {shape[0]} pixels; choose "
-            f"the augmentation {Augmentation.FLIPS}, or a square --size"
+            f"quarter turns need a square image, got {shape[1]} x {shape[0]} pixels; leave them "
+            "out with --no-turns, or choose a square --size"
         )
-    return _VIEWS[augmentation]
+    # Mirrored both ways is turned by half.
+    if augmentation.flips:
+        return tuple(range(2 * _MIRRORED)) if turns else (0, 2, _MIRRORED, _MIRRORED + 2)
+    return tuple(range(_MIRRORED)) if turns else (0,)
 
 
 def view(image: Array, number: int) -> Array:

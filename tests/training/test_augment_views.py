@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from linegate_bundle.errors import ConfigError
-from linegate_training.fitting.views import view, view_numbers
-from linegate_training.options import Augmentation
+from linegate_training.augment.augmentation import EXACT, NOTHING, Augmentation
+from linegate_training.augment.views import exact_views, view
 
 IMAGE = np.arange(2 * 3 * 3).reshape(3, 3, 2)
 
@@ -21,19 +21,20 @@ def test_the_eight_views_differ_and_hold_the_same_pixels() -> None:
 @pytest.mark.parametrize(
     ("augmentation", "shape", "numbers"),
     [
-        (Augmentation.NONE, (4, 4, 3), (0,)),
-        (Augmentation.FLIPS, (4, 4, 3), (0, 2, 4, 6)),
-        (None, (4, 4, 3), tuple(range(8))),
-        (None, (4, 6, 3), (0, 2, 4, 6)),
+        (NOTHING, (4, 4, 3), (0,)),
+        (Augmentation(turns=False), (4, 4, 3), (0, 2, 4, 6)),
+        (Augmentation(flips=False), (4, 4, 3), (0, 1, 2, 3)),
+        (EXACT, (4, 4, 3), tuple(range(8))),
+        (EXACT, (4, 6, 3), (0, 2, 4, 6)),
     ],
 )
 def test_views_that_an_augmentation_allows(
-    augmentation: Augmentation | None, shape: tuple[int, int, int], numbers: tuple[int, ...]
+    augmentation: Augmentation, shape: tuple[int, int, int], numbers: tuple[int, ...]
 ) -> None:
-    assert view_numbers(augmentation, shape) == numbers
+    assert exact_views(augmentation, shape) == numbers
     assert {view(np.zeros(shape), number).shape for number in numbers} == {shape}
 
 
 def test_quarter_turns_of_an_oblong_image_are_refused() -> None:
-    with pytest.raises(ConfigError, match="choose the augmentation flips"):
-        view_numbers(Augmentation.FLIPS_AND_TURNS, (4, 6, 3))
+    with pytest.raises(ConfigError, match="leave them out with --no-turns"):
+        exact_views(Augmentation(turns=True), (4, 6, 3))

@@ -1,0 +1,1 @@
+"""Augmentation: other pictures that the same part could have given."""
