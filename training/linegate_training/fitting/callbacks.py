@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -98,6 +99,7 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         monitor: which score decides.
         patience: epochs without a better score before the training stops.
         checkpoint: where the state is saved; None saves none.
+        history: rows of the stages before.
     """
 
     def __init__(
@@ -109,9 +111,10 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         monitor: Monitor,
         patience: int,
         checkpoint: Checkpoint | None,
+        history: Sequence[HistoryRow] = (),
     ) -> None:
         super().__init__()
-        self.rows: list[HistoryRow] = []
+        self.rows = list(history)
         self.best_epoch = 0
         self._stage = stage
         self._epochs = epochs

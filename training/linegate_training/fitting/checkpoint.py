@@ -87,9 +87,9 @@ class Checkpoint:
             DataError: the file is damaged.
         """
         try:
-            with np.load(self._path, allow_pickle=False) as file:
-                facts = msgspec.json.decode(file[_FACTS].tobytes(), type=_Facts)
-                groups = {group: _read(file, group) for group in _GROUPS}
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                facts = msgspec.json.decode(arrays[_FACTS].tobytes(), type=_Facts)
+                groups = {group: _read(arrays, group) for group in _GROUPS}
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, msgspec.DecodeError) as error:
@@ -102,6 +102,6 @@ class Checkpoint:
         )
 
 
-def _read(file: Any, group: str) -> Arrays:
-    count = sum(name.startswith(group) for name in file.files)
-    return [file[f"{group}{number}"] for number in range(count)]
+def _read(arrays: Any, group: str) -> Arrays:
+    count = sum(name.startswith(group) for name in arrays.files)
+    return [arrays[f"{group}{number}"] for number in range(count)]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -56,6 +57,7 @@ def fit(
     *,
     head: keras.layers.Layer | None = None,
     checkpoint: Checkpoint | None = None,
+    history: Sequence[HistoryRow] = (),
 ) -> list[HistoryRow]:
     """Train a model that ends in logits; it is left with its best weights.
 
@@ -71,6 +73,10 @@ def fit(
         head: the layer that has its own learning rate.
         checkpoint: where the state is kept after each epoch; if there is one already,
             the training goes on from it, with the same result as if it had never stopped.
+        history: of the stages before, which a state already has.
+
+    Returns:
+        The history of all stages.
 
     Raises:
         ConfigError: TensorBoard is asked for, but not installed.
@@ -78,7 +84,7 @@ def fit(
         OSError: the state cannot be written.
     """
     if plan.epochs == 0:
-        return []
+        return list(history)
     state = None if checkpoint is None else checkpoint.load()
     batches = TrainingBatches(
         train.source,
@@ -99,6 +105,7 @@ def fit(
         monitor=plan.monitor,
         patience=plan.patience,
         checkpoint=checkpoint,
+        history=history,
     )
     if state is None:
         end.begin(outer)

@@ -72,30 +72,39 @@ def fine_tune(
         checkpoint: where the state of the second stage is kept.
     """
     kept = min(variants, _affordable_variants(model, train, validation, cut))
-    started = checkpoint is not None and checkpoint.load() is not None
-    if started and (kept == 0 or plan.epochs == 0):
-        _freeze(model, cut)
-        return fit_whole(model, train, validation, plan, checkpoint)
-    start = time.monotonic()
-    train_features, validation_features = _frozen_features(
-        model, train, validation, plan, cut=cut if kept else None, variants=kept or variants
-    )
-    head = fit_head(_samples(train, train_features), _samples(validation, validation_features))
-    _set_head(model, head)
-    history = [_head_row(head, time.monotonic() - start)]
-    log_row(history[0], 0)
+    state = None if checkpoint is None else checkpoint.load()
+    history: list[HistoryRow] = []
+    if state is None or (kept and plan.epochs):
+        start = time.monotonic()
+        features = _frozen_features(
+            model, train, validation, plan, cut=cut if kept else None, variants=kept or variants
+        )
+        if state is None:
+            head = fit_head(
+                _samples(train, features[0]), _samples(validation, features[1]), plan.monitor
+            )
+            _set_head(model, head)
+            history = [_head_row(head, time.monotonic() - start)]
+            log_row(history[0], 0)
+        train, validation = _at_the_cut(train, features[0]), _at_the_cut(validation, features[1])
     _freeze(model, cut)
-    if train_features.cut is None or validation_features.cut is None:
-        return history + fit_whole(model, train, validation, plan, checkpoint)
-    tail = cut_model(model, cut, LOGITS)
-    return history + fit(
-        tail,
-        dataclasses.replace(train, source=ActivationSource(train_features.cut)),
-        dataclasses.replace(validation, source=ActivationSource(validation_features.cut)),
+    part = cut_model(model, cut if kept else IMAGE, LOGITS)
+    return fit(
+        part,
+        train,
+        validation,
         plan,
         head=logit_layer(model),
         checkpoint=checkpoint,
+        history=history,
     )
+
+
+def _at_the_cut(examples: Examples, features: Features) -> Examples:
+    """Return the examples with activations as inputs, if these were computed."""
+    if features.cut is None:
+        return examples
+    return dataclasses.replace(examples, source=ActivationSource(features.cut))
 
 
 def _frozen_features(
