@@ -1,6 +1,7 @@
 import csv
 import io
 import logging
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -145,3 +146,64 @@ def test_history_reads_back_as_csv() -> None:
             "validation_auc": "0.5", "seconds": "2.5",
         }
     ]  # fmt: skip
+
+
+def test_the_head_learns_at_its_own_rate() -> None:
+    def trained(rates: Rates) -> list[Inputs]:
+        keras.utils.set_random_seed(0)
+        image = keras.Input((2, 2, 1))
+        hidden = keras.layers.Dense(3)(keras.layers.Flatten()(image))
+        head = keras.layers.Dense(1)
+        model = keras.Model(image, head(hidden))
+        before = model.get_weights()
+        fit(model, examples(128, 1), examples(64, 2), replaced(rates=rates, epochs=2), head=head)
+        pairs = zip(before, model.get_weights(), strict=True)
+        return [np.abs(one - other).max() for one, other in pairs]
+
+    plain, fast = trained(Rates(highest=1e-3)), trained(Rates(highest=1e-3, head_factor=10))
+    assert fast[0] < 3 * plain[0]
+    assert fast[2] > 5 * plain[2]
+
+
+def test_the_average_of_the_weights_is_kept_and_not_trained_on() -> None:
+    plan = replaced(rates=Rates(highest=0.05, average=0.9), epochs=8)
+    plain, averaged = net(), net()
+    rows = fit(plain, examples(128, 1), examples(64, 2), replaced(epochs=8))
+    average_rows = fit(averaged, examples(128, 1), examples(64, 2), plan)
+    # The weights that are trained on are the same, so the train part sees the same losses.
+    assert [row.loss for row in rows] == pytest.approx([row.loss for row in average_rows])
+    assert rows[0].validation_loss != average_rows[0].validation_loss
+    pairs = zip(plain.get_weights(), averaged.get_weights(), strict=True)
+    assert any((one != other).any() for one, other in pairs)
+
+
+@pytest.mark.parametrize("monitor", Monitor)
+def test_the_monitored_score_decides(monitor: Monitor) -> None:
+    model, validation = net(), examples(64, 2)
+    rows = fit(model, examples(128, 1), validation, replaced(monitor=monitor, patience=99))
+    truth = validation.truth
+    kept = score(
+        predict_logits(model, validation.source), truth.targets, truth.labels, truth.defects
+    )
+    best = {
+        Monitor.LOSS: min(row.validation_loss for row in rows),
+        Monitor.ACCURACY: max(row.validation_accuracy for row in rows),
+        Monitor.AUC: max(row.validation_auc for row in rows),
+    }[monitor]
+    assert getattr(kept, monitor) == pytest.approx(best, rel=1e-4)
+
+
+def test_event_files_for_tensorboard_hold_the_scores(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    plan = replaced(tensorboard=tmp_path, epochs=3)
+    rows = fit(net(), examples(128, 1), examples(64, 2), plan)
+    events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0})
+    events.Reload()
+    assert {"epoch_loss", "epoch_accuracy"} <= set(events.Tags()["tensors"])
+    validation = EventAccumulator(str(tmp_path / "validation"), size_guidance={"tensors": 0})
+    validation.Reload()
+    found = [float(make_ndarray(event.tensor_proto)) for event in validation.Tensors("epoch_auc")]
+    assert found == pytest.approx([row.validation_auc for row in rows])

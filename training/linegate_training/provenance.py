@@ -6,6 +6,8 @@ import enum
 import importlib.metadata
 import platform
 
+import keras
+
 from linegate_training.augment.augmentation import Augmentation
 from linegate_training.options import TrainOptions
 
@@ -24,8 +26,11 @@ Setting = str | int | float | bool | None
 
 
 def configuration(options: TrainOptions) -> dict[str, Setting]:
-    """Return all options by name; those of the augmentation as ``augmentation.NAME``."""
-    settings: dict[str, Setting] = {}
+    """Return all options by name; those of the augmentation as ``augmentation.NAME``.
+
+    The Keras backend, which the environment chooses, is there as ``backend``.
+    """
+    settings: dict[str, Setting] = {"backend": keras.backend.backend()}
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if isinstance(value, Augmentation):

@@ -135,7 +135,6 @@ def _identity(options: TrainOptions, prepared: Prepared) -> dict[str, Setting]:
     return {
         **configuration(options),
         **{f"version of {name}": version for name, version in versions().items()},
-        "backend": keras.backend.backend(),
         "data_sha256": prepared.dataset.sha256(),
         "split_sha256": hashlib.sha256(encode_split(list(prepared.rows))).hexdigest(),
         "weights": describe_weights(options.weights or NO_WEIGHTS),

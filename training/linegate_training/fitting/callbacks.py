@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
 from linegate_bundle.errors import TrainingError
@@ -167,6 +168,8 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
             return None
         raw: Arrays = self.model.get_weights()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        # Under JAX weights and averages would now be the same memory, which a step gives away.
+        self.model.set_weights([np.array(weight) for weight in self.model.get_weights()])
         return raw
 
     def _validate(self, model: keras.Model) -> Scores:
