@@ -10,4 +10,5 @@ def set_switches() -> None:
     only takes where the processor has AVX512, made training a third faster with AVX2.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
