@@ -1,0 +1,59 @@
+"""What a finished run says about its test part, from its ``predictions.csv``."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import sklearn.metrics
+
+from linegate_bundle.manifest import Role
+from linegate_bundle.run_folder import PREDICTIONS_FILE, Part, RunFolder
+
+_PREFIX = "probability:"
+
+
+@dataclasses.dataclass(frozen=True)
+class OnTest:
+    """Of one run, on its test part.
+
+    Attributes:
+        images: how many.
+        accuracy: share whose most probable label is the true one.
+        gate_accuracy: share on the right side of good or defective.
+        auc: area under the ROC curve of defective against good.
+    """
+
+    images: int
+    accuracy: float
+    gate_accuracy: float
+    auc: float
+
+
+def scores_on_test(run: RunFolder) -> OnTest:
+    """Score a run's predictions on its test part."""
+    with (run.path / PREDICTIONS_FILE).open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["part"] == Part.TEST]
+    names = [name.removeprefix(_PREFIX) for name in rows[0] if name.startswith(_PREFIX)]
+    defects = {label.name for label in run.read_record().labels if label.role is Role.DEFECT}
+    probabilities = np.array([[float(row[_PREFIX + name]) for name in names] for row in rows])
+    truth = np.array([names.index(row["label"]) for row in rows])
+    given = probabilities.argmax(axis=1)
+    defective = np.array([name in defects for name in names])
+    return OnTest(
+        images=len(rows),
+        accuracy=float((given == truth).mean()),
+        gate_accuracy=float((defective[given] == defective[truth]).mean()),
+        auc=float(
+            sklearn.metrics.roc_auc_score(
+                defective[truth], probabilities[:, defective].sum(axis=1)
+            )
+        ),
+    )
+
+
+
+def remember(path: Path) -> RunFolder | None:
+    """Return the run at ``path`` if it is finished, so that a benchmark can go on."""
+    run = RunFolder(path)
+    return run if run.record.is_file() else None

@@ -1,0 +1,93 @@
+"""How good a training is on crops of DeepPCB, with the data set's own train and test folders.
+
+Protocol: 64 x 64 crops of circuit boards, seven classes (``ok`` and six defects), 9,087 to learn
+from and 4,395 to test on. A tenth of the boards of the train folder validates. ``basic_cnn``
+starts from nothing; ``best`` is EfficientNet-Lite0 from ImageNet weights, with ``--quality best``
+at 128 x 128.
+
+Data: Tang, He, Huang and Yang, "Online PCB defect detector on a new PCB defect dataset", 2019,
+https://github.com/tangsanli5201/DeepPCB (MIT).
+"""
+
+import argparse
+import tarfile
+import time
+from pathlib import Path
+
+from linegate_training.data.split import Fractions
+from linegate_training.data.split_options import NearDuplicates
+from linegate_training.options import ExistingRun, Quality, TrainOptions
+from linegate_training.run import train
+from tests.benchmarks.bench import FOLDER, Result, write
+from tests.benchmarks.runs import remember, scores_on_test
+
+CROPS = Path("tests/data/deeppcb_crops.tar.gz")
+_FRACTIONS = Fractions(train=0.88, validation=0.1, calibration=0.01, test=0.01)
+_BOARD = r"^(\d+)_"
+
+
+def unpack(folder: Path) -> Path:
+    """Unpack the crops, unless they are there already."""
+    crops = folder / "deeppcb_crops"
+    if not crops.is_dir():
+        with tarfile.open(CROPS) as archive:
+            archive.extractall(folder, filter="data")
+    return crops
+
+
+def recipes(folder: Path) -> dict[str, TrainOptions]:
+    """Return what is trained, by the name of its figure."""
+    common = {
+        "data": unpack(folder),
+        "good": ("ok",),
+        "group_pattern": _BOARD,
+        "fractions": _FRACTIONS,
+        "near_duplicates": NearDuplicates.IGNORE,
+        "cache": folder / "cache",
+        "existing_run": ExistingRun.REPLACE,
+    }
+    return {
+        "basic_cnn": TrainOptions(**common, out=folder / "basic_cnn", network="basic_cnn"),  # type: ignore[arg-type]
+        "best": TrainOptions(
+            **common,  # type: ignore[arg-type]
+            out=folder / "best",
+            network="efficientnet_lite0",
+            quality=Quality.BEST,
+            size=(128, 128),
+        ),
+    }
+
+
+def measure(folder: Path, names: list[str]) -> Result:
+    """Train, or take what an earlier call left."""
+    rows, figures = [], {}
+    for name, options in recipes(folder).items():
+        if name not in names:
+            continue
+        start = time.monotonic()
+        run = remember(options.out) or train(options)
+        seconds = time.monotonic() - start
+        scores = scores_on_test(run)
+        rows.append(
+            (name, scores.images, scores.accuracy, scores.gate_accuracy, scores.auc, round(seconds))
+        )
+        figures[f"{name}.accuracy"] = scores.accuracy
+    return Result(
+        name="training-deeppcb",
+        protocol=__doc__ or "",
+        columns=("recipe", "test images", "accuracy", "ok or defect", "AUC", "seconds"),
+        rows=rows,
+        figures=figures,
+    )
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipes", nargs="*", default=["basic_cnn", "best"])
+    folder = FOLDER / "deeppcb"
+    folder.mkdir(parents=True, exist_ok=True)
+    write(measure(folder, parser.parse_args().recipes))
+
+
+if __name__ == "__main__":
+    _main()
