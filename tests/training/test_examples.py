@@ -146,7 +146,7 @@ def test_rows_say_how_much_an_image_counts_and_how_sure_its_label_is() -> None:
     augmenter = Augmenter(Augmentation(), (8, 8, 1), 0)
     train = collect(prepared(rows), Part.TRAIN, LABELS, augmenter)
     np.testing.assert_allclose(train.truth.weights, [4 / 3, 2 / 3], rtol=1e-6)
-    np.testing.assert_allclose(train.truth.targets, [[1, 0, 0], [0.75, 0.25, 0]])
+    np.testing.assert_allclose(train.truth.targets, [[1.0, 0.0, 0.0], [0.75, 0.25, 0.0]])
     assert train.source.images == 2
     validation = collect(prepared(rows), Part.VALIDATION, LABELS, augmenter)
     np.testing.assert_array_equal(validation.truth.weights, [1.0])
