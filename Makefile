@@ -14,7 +14,7 @@ DEVICE_TESTS := tests/bundle tests/runtime
 SAY := @printf '\n==> %s\n'
 
 .PHONY: help demo demo-check test lint format types imports test-workstation test-device \
-	test-device-old requirements wheels clean
+	test-device-old bench-near-duplicates requirements wheels clean
 
 help:
 	@echo "make demo    photographs in, live verdicts out: train, export, run (about 10 minutes);"
@@ -70,6 +70,13 @@ test-device-old: $(DEVICE_OLD)/.installed $(DEVICE_TEST)/.installed
 	@if [ -e $(DEVICE_OLD)/bin/python ]; then \
 		PYTHONPATH=$(DEVICE_TEST) $(DEVICE_OLD)/bin/python -m pytest -q tests/runtime/test_backends.py; \
 	else echo "left out: tflite-runtime has no wheel for this Python (3.11 on Linux has)"; fi
+
+# --- benchmarks -------------------------------------------------------------------------
+
+# DEEPPCB=FOLDER adds crops of DeepPCB: folders with one sub-folder a class.
+bench-near-duplicates: $(WORKSTATION)/.developed
+	$(SAY) "how well near duplicates are found (results in build/benchmarks)"
+	@$(WORKSTATION)/bin/python -m tests.benchmarks.near_duplicates $(if $(DEEPPCB),--deeppcb $(DEEPPCB))
 
 # --- environments -----------------------------------------------------------------------
 

@@ -22,8 +22,8 @@ _PNG_END = b"IEND"
 def read_image(path: Path) -> UInt8Array:
     """Read an image file as BGR uint8 of shape ``(height, width, 3)``.
 
-    16-bit images are brought to 8 bits by their high byte, transparency is dropped,
-    and the camera's rotation mark (EXIF) is obeyed.
+    16-bit images are brought to 8 bits by their high byte (colour TIFF: rounded, so up to
+    1 higher), transparency is dropped, and the camera's rotation mark (EXIF) is obeyed.
 
     Raises:
         DataError: the file is missing, cut short or not an image.

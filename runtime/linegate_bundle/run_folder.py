@@ -4,7 +4,7 @@
 
     RUN/
     ├── run.json      RunRecord: what was trained, on what, with which result
-    ├── split.csv     one row an image: path, label, group, part, sha256
+    ├── split.csv     one row an image, see SplitRow
     ├── model.keras   raw pixels 0..255 in, probabilities out
     └── history.csv   one row an epoch
 
@@ -16,6 +16,7 @@ import enum
 import hashlib
 import io
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -35,6 +36,10 @@ RECORD_FILE = "run.json"
 SPLIT_FILE = "split.csv"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
+MOST_WEIGHT = 1e6
+"""A larger weight of one image would drown all others."""
+_REQUIRED_COLUMNS = 5
+"""So many columns of a split come first and must be there; the others have defaults."""
 
 
 class Part(enum.StrEnum):
@@ -51,20 +56,33 @@ class Part(enum.StrEnum):
 
 
 class SplitRow(Schema, frozen=True):
-    """One image of a split; ``path`` is relative to the data folder, with ``/``."""
+    """One image of a split.
+
+    Attributes:
+        path: relative to the data folder, with ``/``; absolute if the image lies elsewhere.
+        label: name of its class.
+        group: images of one group are all in one part.
+        part: what it is for.
+        sha256: of the file's content.
+        weight: how much it counts in the loss; with 0 it is judged, but never trained on.
+        soft_label: ``name=share;name=share`` where experts disagree, the shares sum to 1;
+            empty if the label is certain.
+    """
 
     path: str
     label: str
     group: str
     part: Part
     sha256: Sha256
+    weight: Annotated[float, msgspec.Meta(ge=0.0, le=MOST_WEIGHT)] = 1.0
+    soft_label: str = ""
 
 
 class RunRecord(Schema, frozen=True):
     """What was trained, on what, with which result.
 
     Attributes:
-        data: folder of the images at training time, absolute.
+        data: folder that the images' paths are relative to, absolute, at training time.
         data_sha256: hash over every image's path, label and content.
         created: end of the training, UTC, ISO 8601.
         configuration: the options of the training, as given or by default.
@@ -156,12 +174,16 @@ def encode_split(rows: list[SplitRow]) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SplitRow.__struct_fields__)
     for row in rows:
-        writer.writerow([row.path, row.label, row.group, row.part.value, row.sha256])
+        weight = repr(row.weight).removesuffix(".0")
+        cells = [row.path, row.label, row.group, row.part.value, row.sha256, weight, row.soft_label]
+        writer.writerow(cells)
     return text.getvalue().encode()
 
 
 def read_split(path: Path) -> list[SplitRow]:
     """Read ``split.csv``.
+
+    The columns ``weight`` and ``soft_label`` may be missing.
 
     Raises:
         DataError: missing, another header, a row that does not fit (with its number),
@@ -172,16 +194,17 @@ def read_split(path: Path) -> list[SplitRow]:
             lines = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: expected a split file in UTF-8: {error}") from error
-    header = list(SplitRow.__struct_fields__)
-    if not lines or lines[0] != header:
-        got = lines[0] if lines else "an empty file"
-        raise DataError(f"{path}: expected the columns {header}, got {got}")
+    columns = list(SplitRow.__struct_fields__)
+    header = lines[0] if lines else []
+    if header not in (columns, columns[:_REQUIRED_COLUMNS]):
+        got = header or "an empty file"
+        raise DataError(f"{path}: expected the columns {columns}, got {got}")
     rows: list[SplitRow] = []
     paths: dict[str, int] = {}
     parts: dict[str, Part] = {}
     for number, line in enumerate(lines[1:], start=2):
         try:
-            row = msgspec.convert(dict(zip(header, line, strict=True)), SplitRow)
+            row = msgspec.convert(dict(zip(header, line, strict=True)), SplitRow, strict=False)
         except (ValueError, msgspec.ValidationError) as error:
             raise DataError(f"{path}, row {number}: {error}") from error
         if row.path in paths:

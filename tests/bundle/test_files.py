@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,42 @@ def test_the_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
         read_image(tmp_path / "b.png")
 
 
+def deep(colour: bool) -> npt.NDArray[np.uint16]:
+    ramp = (np.arange(40 * 50).reshape(40, 50) * 32).astype(np.uint16)
+    return np.dstack([ramp, ramp[::-1], ramp[:, ::-1]]) if colour else ramp
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_sixteen_bits_are_brought_to_eight_by_the_high_byte(
+    suffix: str, colour: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / f"deep{suffix}"
+    cv2.imwrite(str(path), deep(colour))
+    high = (deep(colour) >> 8).astype(np.int64).reshape(40, 50, -1)
+    image = read_image(path)
+    assert image.dtype == np.uint8
+    assert image.shape == (40, 50, 3)
+    # OpenCV rounds colour TIFF instead of cutting it.
+    assert np.abs(image - high).max() <= (suffix == ".tiff" and colour)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".bmp"])
+def test_grey_and_transparent_pictures_become_the_same_three_channels(
+    suffix: str, tmp_path: Path
+) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (12, 14, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / f"colour{suffix}"), picture)
+    cv2.imwrite(str(tmp_path / f"grey{suffix}"), picture[..., 0])
+    assert np.array_equal(read_image(tmp_path / f"colour{suffix}"), picture)
+    grey = np.repeat(picture[..., :1], 3, axis=2)
+    assert np.array_equal(read_image(tmp_path / f"grey{suffix}"), grey)
+    if suffix != ".bmp":
+        alpha = np.dstack([picture, np.full((12, 14), 255, np.uint8)])
+        cv2.imwrite(str(tmp_path / f"alpha{suffix}"), alpha)
+        assert np.array_equal(read_image(tmp_path / f"alpha{suffix}"), picture)
+
+
 def test_hidden_files_and_other_files_are_no_images(tmp_path: Path) -> None:
     (tmp_path / ".thumbs").mkdir()
     (tmp_path / "b").mkdir()
@@ -101,14 +138,32 @@ def rows() -> list[SplitRow]:
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r\n"), min_size=1)
 
 
-@given(text, text)
-def test_a_split_comes_back_as_it_was_written(name: str, label: str) -> None:
+@given(text, text, st.floats(0, 1e6), text)
+def test_a_split_comes_back_as_it_was_written(
+    name: str, label: str, weight: float, soft: str
+) -> None:
     import tempfile
 
-    row = SplitRow(path=name, label=label, group=label, part=Part.TRAIN, sha256="a" * 64)
+    row = SplitRow(
+        path=name,
+        label=label,
+        group=label,
+        part=Part.TRAIN,
+        sha256="a" * 64,
+        weight=weight,
+        soft_label=soft,
+    )
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(encode_split([row]))
         assert read_split(Path(file.name)) == [row]
+
+
+def test_a_split_without_weights_counts_every_image_once(tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    whole = encode_split(rows()).decode().splitlines()
+    assert whole[0] == "path,label,group,part,sha256,weight,soft_label"
+    path.write_text("".join(",".join(line.split(",")[:5]) + "\n" for line in whole))
+    assert read_split(path) == rows()
 
 
 @pytest.mark.parametrize(
@@ -122,7 +177,9 @@ def test_a_split_comes_back_as_it_was_written(name: str, label: str) -> None:
         ),
         ("ok/1.png", "ok/0.png", r"row 3: ok/0\.png is in row 2 already"),
         (",train,", ",training,", "row 2: Invalid enum value 'training'"),
-        ("0" * 64 + "\n", "xyz\n", "row 2"),
+        ("0" * 64 + ",1,", "xyz,1,", "row 2"),
+        (",1,\n", ",-1,\n", r"row 2: Expected `float` >= 0"),
+        (",1,\n", ",heavy,\n", "row 2: Expected `float`"),
         (",ok,1,test", ",ok,test", "row 4"),
     ],
 )

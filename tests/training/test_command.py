@@ -9,6 +9,7 @@ from linegate_runtime import cli
 from linegate_training.augment.augmentation import Augmentation
 from linegate_training.commands.train import COMMAND, parse_options
 from linegate_training.data.split import Fractions
+from linegate_training.data.split_options import NearDuplicates
 from linegate_training.options import (
     Balance,
     CorruptImages,
@@ -34,7 +35,8 @@ def test_every_option_arrives() -> None:
     options = parsed(
         "--name", "cells", "--network", "basic_cnn", "--weights", "w.keras", "--size", "32x24",
         "--colour", "gray", "--resize", "linear_exact", "--fit", "letterbox", "--good", "a",
-        "--good", "b", "--group-block", "40", "--fractions", "0.4", "0.2", "0.2", "0.2",
+        "--good", "b", "--group-block", "40", "--near-duplicates", "ignore",
+        "--fractions", "0.4", "0.2", "0.2", "0.2",
         "--epochs", "3", "--batch-size", "8", "--learning-rate", "0.01", "--patience", "2",
         "--fine-tune-after", "block7_add", "--variants", "2", "--label-smoothing", "0",
         "--balance", "weights", "--cost", "b:a=5", "--no-turns", "--blur", "0.5", "--seed", "5",
@@ -54,6 +56,7 @@ def test_every_option_arrives() -> None:
         fit=Fit.LETTERBOX,
         good=("a", "b"),
         group_block=40,
+        near_duplicates=NearDuplicates.IGNORE,
         fractions=Fractions(0.4, 0.2, 0.2, 0.2),
         epochs=3,
         batch_size=8,

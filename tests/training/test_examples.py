@@ -1,12 +1,20 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from linegate_bundle.errors import ConfigError
+from linegate_bundle.errors import ConfigError, DataError
 from linegate_bundle.manifest import Label, Role
-from linegate_training.fitting.examples import Truth, balanced, costly
+from linegate_bundle.run_folder import Part, SplitRow
+from linegate_training.augment.augmentation import Augmentation
+from linegate_training.augment.augmenter import Augmenter
+from linegate_training.data.cache import CachedRows
+from linegate_training.data.prepare import Prepared
+from linegate_training.data.scan import Dataset
+from linegate_training.fitting.examples import Truth, balanced, collect, costly
 from linegate_training.fitting.scoring import Scores, score
 from linegate_training.options import Balance, Cost, Monitor
 
@@ -116,3 +124,37 @@ def test_equal_scores_are_decided_by_the_loss() -> None:
     assert all(low.rank(monitor) > high.rank(monitor) for monitor in Monitor)
     assert Scores(0.5, 0.95, 0.7).rank(Monitor.ACCURACY) > low.rank(Monitor.ACCURACY)
     assert Scores(0.5, 0.95, 0.7).rank(Monitor.AUC) < low.rank(Monitor.AUC)
+
+
+def prepared(rows: list[SplitRow]) -> Prepared:
+    digests = {row.sha256: number for number, row in enumerate(rows)}
+    pixels = CachedRows(np.zeros((len(rows), 8, 8, 1), np.uint8), digests, {})
+    return Prepared(Dataset(Path(), ()), pixels, tuple(rows))
+
+
+def row(number: int, part: Part, weight: float, soft: str = "") -> SplitRow:
+    return SplitRow(f"{number}.png", "good", str(number), part, f"{number:064x}", weight, soft)
+
+
+def test_rows_say_how_much_an_image_counts_and_how_sure_its_label_is() -> None:
+    rows = [
+        row(0, Part.TRAIN, 2.0),
+        row(1, Part.TRAIN, 0.0),
+        row(2, Part.TRAIN, 1.0, "crack=0.25;good=0.75"),
+        row(3, Part.VALIDATION, 0.0),
+    ]
+    augmenter = Augmenter(Augmentation(), (8, 8, 1), 0)
+    train = collect(prepared(rows), Part.TRAIN, LABELS, augmenter)
+    np.testing.assert_allclose(train.truth.weights, [4 / 3, 2 / 3], rtol=1e-6)
+    np.testing.assert_allclose(train.truth.targets, [[1.0, 0.0, 0.0], [0.75, 0.25, 0.0]])
+    assert train.source.images == 2
+    validation = collect(prepared(rows), Part.VALIDATION, LABELS, augmenter)
+    np.testing.assert_array_equal(validation.truth.weights, [1.0])
+    two = collect(prepared(rows), Part.TRAIN, LABELS[:2], augmenter).truth.targets
+    np.testing.assert_allclose(two, [[0.0], [0.25]])
+
+
+def test_a_train_part_that_never_counts_is_refused() -> None:
+    augmenter = Augmenter(Augmentation(), (8, 8, 1), 0)
+    with pytest.raises(DataError, match="all of the train part have weight 0"):
+        collect(prepared([row(0, Part.TRAIN, 0.0)]), Part.TRAIN, LABELS, augmenter)

@@ -8,7 +8,8 @@ from linegate_bundle.errors import DataError
 from linegate_bundle.images import read_image
 from linegate_bundle.manifest import Colour, Fit, PreprocessSpec, Resize
 from linegate_bundle.preprocess import Preprocessor
-from linegate_training.data.pixels import default_cache, preprocess_all
+from linegate_training.data.cache import default_cache
+from linegate_training.data.pixels import preprocess_all
 from linegate_training.data.scan import scan
 from tests.disk import room_for
 

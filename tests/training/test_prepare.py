@@ -1,12 +1,16 @@
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from linegate_bundle.errors import DataError
 from linegate_bundle.manifest import Colour, Fit, PreprocessSpec, Resize
 from linegate_bundle.run_folder import Part, encode_split
-from linegate_training.data.prepare import Prepared, prepare
-from linegate_training.data.scan import scan
+from linegate_training.data.prepare import Prepared, prepare, split_only
+from linegate_training.data.roles import assign_roles
+from linegate_training.data.source import load_dataset
+from linegate_training.data.split_options import SplitOptions
 from linegate_training.options import CorruptImages, TrainOptions
 from tests.training.pictures import write_photographs
 
@@ -23,7 +27,7 @@ SPEC = PreprocessSpec(
 def prepared(folder: Path, **options: object) -> Prepared:
     cache = folder.parent / "cache"
     given = TrainOptions(data=folder, out=Path("unused"), cache=cache, **options)  # type: ignore[arg-type]
-    return prepare(scan(folder), SPEC, given)
+    return prepare(load_dataset(folder), SPEC, given)
 
 
 def test_groups_of_a_pattern_stay_together(photographs: Path) -> None:
@@ -91,3 +95,55 @@ def test_a_class_of_nothing_but_corrupt_images_is_refused(tmp_path: Path) -> Non
     (folder / "dent" / "one.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="found none in dent"):
         prepared(folder, corrupt_images=CorruptImages.SKIP)
+
+
+def test_weights_and_targets_follow_the_rows_of_a_part(photographs: Path) -> None:
+    paths = sorted(path.relative_to(photographs).as_posix() for path in photographs.rglob("*.png"))
+    lines = [
+        f"{path},{path.split('/')[0]},{number % 3},{0.9 if number % 2 else ''}"
+        for number, path in enumerate(paths)
+    ]
+    table = photographs / "images.csv"
+    table.write_text("\n".join(["path,label,weight,soft_label", *lines]))
+    result = prepared(table)
+    labels = assign_roles(result.dataset.labels, ())
+    for part in Part:
+        rows = result.part(part)
+        targets = result.targets(part, labels)
+        assert targets.dtype == result.weights(part).dtype == np.float32
+        numbers = [paths.index(row.path) for row in rows]
+        np.testing.assert_array_equal(result.weights(part), [number % 3 for number in numbers])
+        own = [[label.name for label in labels].index(row.label) for row in rows]
+        shares = [0.9 if number % 2 else 1.0 for number in numbers]
+        np.testing.assert_allclose(targets[range(len(rows)), own], shares, rtol=1e-6)
+        np.testing.assert_allclose(targets.sum(axis=1), 1.0, rtol=1e-6)
+
+
+def test_the_same_table_gives_the_same_split(photographs: Path) -> None:
+    table = photographs / "images.csv"
+    lines = [f"{path.relative_to(photographs).as_posix()},{path.parent.name}"
+             for path in photographs.rglob("*.png")]  # fmt: skip
+    table.write_text("\n".join(["path,label", *sorted(lines)]))
+    first = prepared(table).rows
+    table.write_text("\n".join(["path,label", *sorted(lines, reverse=True)]))
+    assert prepared(table).rows == first
+    options = SplitOptions()
+    cache = photographs.parent / "cache"
+    assert split_only(table, options, CorruptImages.REFUSE, cache) == first
+
+
+def test_a_wrong_soft_label_in_a_split_given_back_is_refused(
+    photographs: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "split.csv"
+    rows = prepared(photographs).rows
+    text = encode_split(list(rows)).decode().replace(",1,\n", ",1,good=0.5;hole=0.5\n", 1)
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"part000_0\.png: soft label: expected labels among good"):
+        prepared(photographs, split=path)
+
+
+def test_one_picture_in_two_classes_is_refused(photographs: Path) -> None:
+    shutil.copy(photographs / "good" / "part000_0.png", photographs / "scratch" / "copy.png")
+    with pytest.raises(DataError, match=r"good/part000_0.png = scratch/copy.png"):
+        prepared(photographs)

@@ -120,6 +120,21 @@ def test_a_split_given_back_is_written_again(trained: RunFolder, tmp_path: Path)
     assert again.split.read_bytes() == trained.split.read_bytes()
 
 
+def test_a_table_is_trained_on_and_its_weights_are_part_of_the_run(photographs: Path) -> None:
+    lines = [
+        f"{path.relative_to(photographs).as_posix()},{path.parent.name},{number % 4 / 2}"
+        for number, path in enumerate(sorted(photographs.rglob("*.png")))
+    ]
+    table = photographs / "Line 3.csv"
+    table.write_text("\n".join(["path,label,weight", *lines]))
+    run = train(options(table, out=photographs.parent / "run", epochs=1))
+    record = run.read_record()
+    assert (record.name, record.data) == ("line-3", str(photographs))
+    rows = read_split(run.split)
+    assert {row.weight for row in rows} == {0.0, 0.5, 1.0, 1.5}
+    assert all((Path(record.data) / row.path).is_file() for row in rows)
+
+
 @pytest.fixture
 def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> keras.Model:
     """Let trainings take a tiny network, and write weights for it to ``weights.keras``."""

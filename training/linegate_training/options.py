@@ -9,6 +9,7 @@ from linegate_bundle.errors import ConfigError
 from linegate_bundle.manifest import NAME_PATTERN, Colour, Fit, Resize
 from linegate_training.augment.augmentation import Augmentation
 from linegate_training.data.split import Fractions
+from linegate_training.data.split_options import NearDuplicates, SplitOptions
 
 IMAGENET = "imagenet"
 NO_WEIGHTS = "none"
@@ -82,7 +83,7 @@ class TrainOptions:
     """What ``linegate train`` can be told; None stands for what suits network and data.
 
     Attributes:
-        data: folder of photographs with one sub-folder a class.
+        data: folder of photographs with one sub-folder a class, or a CSV file.
         out: the run folder to write.
         name: name of the model, later of its bundle; default: that of the data folder.
         network: name of the network.
@@ -97,6 +98,7 @@ class TrainOptions:
             names the group.
         split: ``split.csv`` of another run, to be used again.
         fractions: share of the images that each part of the split gets.
+        near_duplicates: what happens to pictures that look alike.
         epochs: most passes over the train part; with 0 only the head is trained.
         batch_size: images a step.
         learning_rate: highest learning rate of the schedule.
@@ -137,6 +139,7 @@ class TrainOptions:
     group_pattern: str | None = None
     split: Path | None = None
     fractions: Fractions = dataclasses.field(default_factory=Fractions)
+    near_duplicates: NearDuplicates = NearDuplicates.GROUP
     epochs: int | None = None
     batch_size: int = 32
     learning_rate: float | None = None
@@ -172,18 +175,27 @@ class TrainOptions:
         _check_range("head rate", self.head_rate, 1e-3, 1e3)
         _check_range("weight decay", self.weight_decay, 0.0, 1.0)
         _check_range("average", self.average, 0.0, 0.99999)
-        _check_range("seed", self.seed, 0, 2**31 - 1)
-        _check_range("group block", self.group_block, 1, 10**9)
         _check_range("label smoothing", self.label_smoothing, 0.0, 0.5)
         _check_range("learning rate", self.learning_rate, 1e-8, 10.0)
         for side in self.size or ():
             _check_range("size", side, 1, 4096)
-        if self.group_block is not None and self.group_pattern is not None:
-            raise ConfigError("expected a group block or a group pattern, got both")
-        if self.split is not None and (self.group_block or self.group_pattern):
-            raise ConfigError(
-                "a given split says itself what belongs together; give no groups with it"
-            )
+        _ = self.splitting
+
+    @property
+    def splitting(self) -> SplitOptions:
+        """How the photographs are divided.
+
+        Raises:
+            ConfigError: these options are out of range or contradict each other.
+        """
+        return SplitOptions(
+            group_block=self.group_block,
+            group_pattern=self.group_pattern,
+            split=self.split,
+            fractions=self.fractions,
+            near_duplicates=self.near_duplicates,
+            seed=self.seed,
+        )
 
 
 def _check_range(name: str, value: float | None, low: float, high: float) -> None:

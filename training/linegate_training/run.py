@@ -15,7 +15,8 @@ from linegate_bundle.run_folder import Part, RunFolder, encode_split
 from linegate_training.augment.augmenter import Augmenter
 from linegate_training.data.prepare import Prepared, prepare
 from linegate_training.data.roles import assign_roles
-from linegate_training.data.scan import scan
+from linegate_training.data.source import load_dataset
+from linegate_training.data.table import TABLE_SUFFIX
 from linegate_training.fitting.backend import arithmetic
 from linegate_training.fitting.callbacks import BrokenLossError
 from linegate_training.fitting.checkpoint import Checkpoint
@@ -55,7 +56,7 @@ def train(options: TrainOptions) -> RunFolder:
     options = resolve(options, network)
     spec = _preprocess_spec(options, network)
     augmenter = Augmenter(options.augmentation, spec.shape, options.seed)
-    dataset = scan(options.data)
+    dataset = load_dataset(options.data)
     labels = assign_roles(dataset.labels, options.good)
     prepared = prepare(dataset, spec, options)
     unfinished = Unfinished(options.out)
@@ -113,8 +114,9 @@ def resolve(options: TrainOptions, network: Network) -> TrainOptions:
 
 
 def _name(options: TrainOptions) -> str:
-    """Make a name out of that of the data folder."""
-    plain = re.sub(r"[^a-z0-9._-]+", "-", options.data.absolute().name.lower()).strip("-._")
+    """Make a name out of that of the data folder or CSV file."""
+    name = options.data.absolute().name.lower().removesuffix(TABLE_SUFFIX)
+    plain = re.sub(r"[^a-z0-9._-]+", "-", name).strip("-._")
     return plain[:64] or "model"
 
 

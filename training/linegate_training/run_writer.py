@@ -133,7 +133,7 @@ def _record(run: RunFolder, result: Result, options: TrainOptions) -> RunRecord:
         labels=result.labels,
         activation=activation_for(len(result.labels)),
         preprocess=result.spec,
-        data=str(options.data),
+        data=str(result.prepared.dataset.root),
         data_sha256=result.prepared.dataset.sha256(),
         split_sha256=sha256_file(run.split),
         model_sha256=sha256_file(run.model),

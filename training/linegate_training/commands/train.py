@@ -8,7 +8,13 @@ from linegate_bundle.command import Command
 from linegate_bundle.manifest import Colour, Fit, Resize
 from linegate_bundle.native_log import captured_native_log
 from linegate_training.commands.fitting import configure_fitting, fitting_options
-from linegate_training.data.split import Fractions
+from linegate_training.commands.photographs import (
+    DATA_HELP,
+    configure_cache,
+    configure_corrupt,
+    configure_split,
+    split_options,
+)
 from linegate_training.networks.names import NETWORKS
 from linegate_training.options import CorruptImages, ExistingRun, TrainOptions
 from linegate_training.tensorflow_switches import set_switches
@@ -20,9 +26,10 @@ Learn from a folder of photographs that holds one sub-folder a class, such as
   photographs/good/*.png
   photographs/scratched/*.png
 
-and write a run folder with the trained model for `linegate export`. The images are
-divided into four parts: train fits the weights, validation stops the training,
-calibration sets thresholds later, test is only reported by the export.
+or from a CSV file with one row an image (columns path and label), and write a run
+folder with the trained model for `linegate export`. The images are divided into four
+parts: train fits the weights, validation stops the training, calibration sets
+thresholds later, test is only reported by the export.
 
 With pretrained weights, the head is fitted on frozen features first, then the last
 layers are fine-tuned; without, the whole network is trained.
@@ -33,9 +40,7 @@ the same command goes on where it was.
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "data", type=Path, metavar="DATA", help="folder with one sub-folder a class"
-    )
+    parser.add_argument("data", type=Path, metavar="DATA", help=DATA_HELP)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="RUN", help="run folder to write"
     )
@@ -48,7 +53,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     _configure_network(parser.add_argument_group("network"))
     _configure_data(parser.add_argument_group("photographs"))
-    _configure_split(parser.add_argument_group("split"))
+    configure_split(parser.add_argument_group("split"))
     configure_fitting(parser)
 
 
@@ -103,50 +108,8 @@ def _configure_data(group: argparse._ArgumentGroup) -> None:
         help="a class of good parts, all others are defects; once for each (default: found by "
         "usual names, such as good, ok, functional, normal, pass)",
     )
-    group.add_argument(
-        "--skip-corrupt",
-        action="store_true",
-        help="leave out images that cannot be decoded, instead of stopping",
-    )
-    group.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="folder for preprocessed images (default: linegate in the user's cache folder)",
-    )
-
-
-def _configure_split(group: argparse._ArgumentGroup) -> None:
-    group.description = (
-        "Images of one group are never divided. If nothing is said each image is its own group; "
-        "say what belongs together where pictures show the same part or module, or the test "
-        "part flatters. Identical files always stay together."
-    )
-    grouping = group.add_mutually_exclusive_group()
-    grouping.add_argument(
-        "--group-block",
-        type=int,
-        metavar="N",
-        help="N images that follow each other by file name, over all classes, are a group",
-    )
-    grouping.add_argument(
-        "--group-pattern",
-        metavar="REGEX",
-        help="the first (...) of a regular expression, found in the file name, names the group: "
-        r"'^(part\d+)_'",
-    )
-    grouping.add_argument(
-        "--split", type=Path, metavar="FILE", help="use the split.csv of another run again"
-    )
-    group.add_argument(
-        "--fractions",
-        type=float,
-        nargs=4,
-        metavar=("TRAIN", "VALIDATION", "CALIBRATION", "TEST"),
-        help="share of the images for each part (default: "
-        f"{_DEFAULTS.fractions.train} {_DEFAULTS.fractions.validation} "
-        f"{_DEFAULTS.fractions.calibration} {_DEFAULTS.fractions.test})",
-    )
+    configure_corrupt(group)
+    configure_cache(group)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -162,6 +125,7 @@ def parse_options(arguments: argparse.Namespace) -> TrainOptions:
     Raises:
         ConfigError: a value is out of range, or two contradict each other.
     """
+    splitting = split_options(arguments)
     return TrainOptions(
         data=arguments.data,
         out=arguments.out,
@@ -173,10 +137,11 @@ def parse_options(arguments: argparse.Namespace) -> TrainOptions:
         resize=arguments.resize,
         fit=arguments.fit,
         good=tuple(arguments.good),
-        group_block=arguments.group_block,
-        group_pattern=arguments.group_pattern,
-        split=arguments.split,
-        fractions=Fractions(*arguments.fractions) if arguments.fractions else Fractions(),
+        group_block=splitting.group_block,
+        group_pattern=splitting.group_pattern,
+        split=splitting.split,
+        fractions=splitting.fractions,
+        near_duplicates=splitting.near_duplicates,
         cache=arguments.cache,
         corrupt_images=CorruptImages.SKIP if arguments.skip_corrupt else CorruptImages.REFUSE,
         existing_run=ExistingRun.REPLACE if arguments.force else ExistingRun.REFUSE,

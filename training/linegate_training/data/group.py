@@ -8,12 +8,13 @@ import re
 from collections.abc import Sequence
 
 from linegate_bundle.errors import ConfigError, DataError
+from linegate_training.data.clusters import Clusters
 from linegate_training.data.scan import Photo, name_some
 
 
 def group_by_image(photos: Sequence[Photo]) -> list[str]:
-    """Make every image a group of its own; identical files share one."""
-    return merge_identical(photos, [photo.path for photo in photos])
+    """Make every image a group of its own."""
+    return [photo.path for photo in photos]
 
 
 def group_by_block(photos: Sequence[Photo], size: int) -> list[str]:
@@ -25,7 +26,7 @@ def group_by_block(photos: Sequence[Photo], size: int) -> list[str]:
     groups = [""] * len(photos)
     for position, index in enumerate(order):
         groups[index] = f"block{position // size:05d}"
-    return merge_identical(photos, groups)
+    return groups
 
 
 def group_by_pattern(photos: Sequence[Photo], pattern: str) -> list[str]:
@@ -55,21 +56,18 @@ def group_by_pattern(photos: Sequence[Photo], pattern: str) -> list[str]:
             f"the group pattern {pattern!r} matches all file names but {len(unmatched)}: "
             f"{name_some(unmatched)}"
         )
-    return merge_identical(photos, [match[1] for match in matches if match is not None])
+    return [match[1] for match in matches if match is not None]
+
+
+def group_by_column(photos: Sequence[Photo]) -> list[str]:
+    """Group images as the data say; an image without a group is its own."""
+    return [photo.group or photo.path for photo in photos]
 
 
 def merge_identical(photos: Sequence[Photo], groups: Sequence[str]) -> list[str]:
     """Make groups one that hold the same file, byte by byte; the first name stays."""
-    parent = {group: group for group in groups}
-
-    def find(group: str) -> str:
-        while parent[group] != group:
-            parent[group] = parent[parent[group]]
-            group = parent[group]
-        return group
-
+    clusters = Clusters(groups)
     first: dict[str, str] = {}
     for photo, group in zip(photos, groups, strict=True):
-        one, other = find(first.setdefault(photo.sha256, group)), find(group)
-        parent[max(one, other)] = min(one, other)
-    return [find(group) for group in groups]
+        clusters.join(first.setdefault(photo.sha256, group), group)
+    return [clusters.find(group) for group in groups]

@@ -1,21 +1,31 @@
-"""From a folder to pixels and a split: everything before the first weight is touched."""
+"""From photographs to pixels and a split: everything before the first weight is touched."""
 
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from linegate_bundle.errors import DataError
-from linegate_bundle.manifest import PreprocessSpec
-from linegate_bundle.run_folder import Part, SplitRow, read_split
-from linegate_training.data.group import group_by_block, group_by_image, group_by_pattern
-from linegate_training.data.pixels import Pixels, default_cache, preprocess_all
-from linegate_training.data.scan import Dataset, check_classes, name_some
-from linegate_training.data.split import check_parts, part_counts, split_groups
+from linegate_bundle.manifest import Label, PreprocessSpec
+from linegate_bundle.run_folder import Part, SplitRow
+from linegate_training.data.alike import find_alike
+from linegate_training.data.cache import default_cache
+from linegate_training.data.divide import divide
+from linegate_training.data.looks import look_at_all
+from linegate_training.data.pixels import Pixels, preprocess_all
+from linegate_training.data.scan import Dataset, check_classes, check_conflicts, name_some
+from linegate_training.data.soft_label import parse_soft_label
+from linegate_training.data.source import load_dataset
+from linegate_training.data.split_options import NearDuplicates, SplitOptions
 from linegate_training.options import CorruptImages, TrainOptions
 
 _LOG = logging.getLogger(__name__)
+
+Float32Array = npt.NDArray[np.float32]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,87 +42,88 @@ class Prepared:
     pixels: Pixels
     rows: tuple[SplitRow, ...]
 
+    def part(self, part: Part) -> tuple[SplitRow, ...]:
+        """Return the rows of one part, in their order."""
+        return tuple(row for row in self.rows if row.part is part)
+
+    def weights(self, part: Part) -> Float32Array:
+        """Return how much each image of a part counts, shape ``(images,)``, 0 or more."""
+        return np.array([row.weight for row in self.part(part)], np.float32)
+
+    def targets(self, part: Part, labels: Sequence[Label]) -> Float32Array:
+        """Return the share of every label in each image of a part.
+
+        Args:
+            part: which part.
+            labels: in the model's order.
+
+        Returns:
+            Shape ``(images, labels)``; rows sum to 1: the soft label, or 1 for the label.
+        """
+        names = [label.name for label in labels]
+        result = np.zeros((len(self.part(part)), len(names)), np.float32)
+        for target, row in zip(result, self.part(part), strict=True):
+            for name, share in _shares(row, names).items():
+                target[names.index(name)] = share
+        return result
+
 
 def prepare(dataset: Dataset, spec: PreprocessSpec, options: TrainOptions) -> Prepared:
     """Preprocess all images and divide them.
 
     Raises:
         ConfigError: the group pattern is no usable regular expression.
-        DataError: an image is corrupt, the split cannot be made, or the one given does
-            not fit the images.
+        DataError: an image is corrupt, one is in several classes, the split cannot be
+            made, or the one given does not fit the images.
     """
-    pixels = preprocess_all(dataset, spec, options.cache or default_cache())
-    dataset = _without_corrupt(dataset, pixels, options.corrupt_images)
-    if options.split is not None:
-        rows = given_split(dataset, options.split, options.corrupt_images)
-    else:
-        rows = _new_split(dataset, options)
-    counts = part_counts([row.part for row in rows], [row.label for row in rows])
-    for part, by_label in counts.items():
-        _LOG.info("%s: %s", part, ", ".join(f"{label} {n}" for label, n in by_label.items()))
+    check_conflicts(dataset.photos)
+    cache = options.cache or default_cache()
+    pixels = preprocess_all(dataset, spec, cache)
+    dataset = without_corrupt(dataset, pixels.corrupt, options.corrupt_images)
+    rows = _divide(dataset, options.splitting, options.corrupt_images, cache)
     return Prepared(dataset, pixels, rows)
 
 
-def given_split(dataset: Dataset, path: Path, corrupt: CorruptImages) -> tuple[SplitRow, ...]:
-    """Read a split and check that it is one of exactly these images.
+def split_only(
+    source: Path, options: SplitOptions, corrupt: CorruptImages, cache: Path | None
+) -> tuple[SplitRow, ...]:
+    """Return the split that a training with the same options uses.
 
-    Rows of corrupt images, which the dataset no longer has, are left out if those are
-    to be skipped.
+    Args:
+        source: a folder or a CSV file.
+        options: how to divide.
+        corrupt: what happens to images that cannot be decoded.
+        cache: folder for what is computed once; default: the user's cache folder.
 
     Raises:
-        DataError: it cannot be read, misses an image, names one that is not there, or
-            holds another label or content for one.
+        ConfigError: the group pattern is no usable regular expression.
+        DataError: as for :func:`prepare`.
     """
-    rows = {row.path: row for row in read_split(path)}
-    photos = {photo.path: photo for photo in dataset.photos}
-    gone = [] if corrupt is CorruptImages.SKIP else sorted(rows.keys() - photos.keys())
-    new = sorted(photos.keys() - rows.keys())
-    changed = [
-        name
-        for name, photo in photos.items()
-        if name in rows and (rows[name].label, rows[name].sha256) != (photo.label, photo.sha256)
-    ]
-    for what, names in (("are not in it", new), ("are gone", gone), ("have changed", changed)):
-        if names:
-            raise DataError(
-                f"{path}: expected the split of the images in {dataset.root}, but {len(names)} "
-                f"{what}: {name_some(names)}; make a new split, or restore the images"
-            )
-    kept = tuple(rows[photo.path] for photo in dataset.photos)
-    check_parts([row.part for row in kept], [row.label for row in kept])
-    return kept
+    dataset = load_dataset(source)
+    check_conflicts(dataset.photos)
+    cache = cache or default_cache()
+    looks = look_at_all(dataset, cache)
+    dataset = without_corrupt(dataset, looks.corrupt, corrupt)
+    return _divide(dataset, options, corrupt, cache)
 
 
-def _new_split(dataset: Dataset, options: TrainOptions) -> tuple[SplitRow, ...]:
-    groups = _groups(dataset, options)
-    labels = [photo.label for photo in dataset.photos]
-    parts: dict[str, Part] = split_groups(groups, labels, options.fractions, options.seed)
-    _LOG.info("%d images in %d groups", len(groups), len(parts))
-    return tuple(
-        SplitRow(
-            path=photo.path,
-            label=photo.label,
-            group=group,
-            part=parts[group],
-            sha256=photo.sha256,
-        )
-        for photo, group in zip(dataset.photos, groups, strict=True)
-    )
+def without_corrupt(
+    dataset: Dataset, reasons: Mapping[str, str], corrupt: CorruptImages
+) -> Dataset:
+    """Leave out images that cannot be decoded, or refuse them.
 
+    Args:
+        dataset: all images.
+        reasons: why an image is corrupt, by the SHA-256 of its content.
+        corrupt: what happens to them.
 
-def _groups(dataset: Dataset, options: TrainOptions) -> Sequence[str]:
-    if options.group_block is not None:
-        return group_by_block(dataset.photos, options.group_block)
-    if options.group_pattern is not None:
-        return group_by_pattern(dataset.photos, options.group_pattern)
-    return group_by_image(dataset.photos)
-
-
-def _without_corrupt(dataset: Dataset, pixels: Pixels, corrupt: CorruptImages) -> Dataset:
-    bad = [photo for photo in dataset.photos if photo.sha256 in pixels.corrupt]
+    Raises:
+        DataError: there are some and they are refused, or a class has no others.
+    """
+    bad = [photo for photo in dataset.photos if photo.sha256 in reasons]
     if not bad:
         return dataset
-    names = name_some(f"{photo.path} ({pixels.corrupt[photo.sha256]})" for photo in bad)
+    names = name_some(f"{photo.path} ({reasons[photo.sha256]})" for photo in bad)
     if corrupt is CorruptImages.REFUSE:
         raise DataError(
             f"{dataset.root}: {len(bad)} of {len(dataset.photos)} images cannot be decoded: "
@@ -120,8 +131,32 @@ def _without_corrupt(dataset: Dataset, pixels: Pixels, corrupt: CorruptImages) -
         )
     _LOG.warning("left out %d images that cannot be decoded: %s", len(bad), names)
     kept = Dataset(
-        dataset.root,
-        tuple(photo for photo in dataset.photos if photo.sha256 not in pixels.corrupt),
+        dataset.root, tuple(photo for photo in dataset.photos if photo.sha256 not in reasons)
     )
     check_classes(dataset.root, dataset.labels, Counter(photo.label for photo in kept.photos))
     return kept
+
+
+def _divide(
+    dataset: Dataset, options: SplitOptions, corrupt: CorruptImages, cache: Path
+) -> tuple[SplitRow, ...]:
+    alike = None
+    if options.near_duplicates is NearDuplicates.GROUP:
+        alike = find_alike(dataset, look_at_all(dataset, cache))
+    rows = divide(dataset, options, corrupt, alike)
+    _check_soft_labels(rows, dataset.labels)
+    return rows
+
+
+def _check_soft_labels(rows: Sequence[SplitRow], labels: Sequence[str]) -> None:
+    for row in rows:
+        try:
+            _shares(row, labels)
+        except ValueError as error:
+            raise DataError(f"{row.path}: soft label: {error}; correct the split") from error
+
+
+def _shares(row: SplitRow, labels: Sequence[str]) -> dict[str, float]:
+    if not row.soft_label:
+        return {row.label: 1.0}
+    return parse_soft_label(row.soft_label, row.label, labels)

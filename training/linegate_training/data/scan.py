@@ -1,11 +1,12 @@
-"""Finding the photographs of a folder, one sub-folder a class."""
+"""Finding the photographs of a folder, one sub-folder a class, and hashing them."""
 
 import dataclasses
+import enum
 import hashlib
 import logging
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from linegate_bundle.errors import DataError
 from linegate_bundle.images import IMAGE_SUFFIXES, find_images
-from linegate_bundle.run_folder import sha256_file
+from linegate_bundle.run_folder import Part, sha256_file
 
 _LOG = logging.getLogger(__name__)
 _SHOWN = 10
@@ -22,17 +23,27 @@ _SHOWN = 10
 
 @dataclasses.dataclass(frozen=True)
 class Photo:
-    """A photograph on disk.
+    """A photograph on disk, and what was said about it; None stands for nothing.
 
     Attributes:
-        path: relative to the data folder, with ``/``.
-        label: name of the class's folder.
+        path: relative to the data folder, with ``/``; absolute if it lies elsewhere.
+        label: name of its class.
         sha256: hash of the file's content.
+        group: images that belong together have the same.
+        part: of the split, where the data come with one.
+        weight: how much it counts in the loss.
+        soft_label: as in :class:`linegate_bundle.run_folder.SplitRow`.
+        stratum: each part of the split gets its share of every stratum of a class.
     """
 
     path: str
     label: str
     sha256: str
+    group: str | None = None
+    part: Part | None = None
+    weight: float | None = None
+    soft_label: str | None = None
+    stratum: str = ""
 
     @property
     def file_name(self) -> str:
@@ -64,36 +75,69 @@ class Dataset:
         return digest.hexdigest()
 
 
+class GivenPart(enum.StrEnum):
+    """Names of folders that hold one part of a split, each with one sub-folder a class."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    VAL = "val"
+    CALIBRATION = "calibration"
+    TEST = "test"
+
+    @property
+    def part(self) -> Part:
+        """The part of the split."""
+        return Part.VALIDATION if self is GivenPart.VAL else Part(self.value)
+
+
 def scan(root: Path) -> Dataset:
     """Find and hash all images of a folder.
 
-    Images directly in the folder, and hidden files and folders, are no part of it.
+    Images directly in the folder, and hidden files and folders, are no part of it. A folder
+    that holds ``train`` and ``test`` (perhaps ``val`` or ``validation``, and
+    ``calibration``), and nothing else, with the class folders inside these, comes with
+    its split.
 
     Raises:
-        DataError: not a folder, fewer than two classes, a class without images, class
-            names that differ only in case, or one image in two classes.
+        DataError: not a folder, fewer than two classes, a class without images, or class
+            names that differ only in case.
     """
-    folders = _class_folders(root)
-    found = [(path, folder.name) for folder in folders for path in find_images(folder)]
-    check_classes(root, [folder.name for folder in folders], Counter(label for _, label in found))
+    given = _part_folders(root)
+    folders: list[tuple[Path, Part | None]]
+    if given:
+        _LOG.info("%s comes with its split: %s", root, ", ".join(f.name for f in given))
+        folders = [(inner, part) for folder, part in given.items() for inner in _folders(folder)]
+    else:
+        folders = [(folder, None) for folder in _folders(root)]
+    found = [
+        Photo(path.relative_to(root).as_posix(), folder.name, "", part=part)
+        for folder, part in folders
+        for path in find_images(folder)
+    ]
+    check_classes(
+        root, {folder.name for folder, _ in folders}, Counter(photo.label for photo in found)
+    )
+    return hash_all(root, found)
+
+
+def hash_all(root: Path, photos: Sequence[Photo]) -> Dataset:
+    """Hash the files of photographs whose ``sha256`` is still empty.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
     # Hashing waits for the disk and lets other threads run, so threads are enough.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        hashes = pool.map(lambda entry: _hash(entry[0]), found)
-        progress = tqdm(hashes, "reading files", len(found), unit=" images", disable=None)
-        photos = tuple(
-            Photo(path.relative_to(root).as_posix(), label, sha256)
-            for (path, label), sha256 in zip(found, progress, strict=True)
-        )
-    _check_conflicts(photos)
-    dataset = Dataset(root, tuple(sorted(photos, key=lambda photo: photo.path)))
-    counts = Counter(photo.label for photo in photos)
-    _LOG.info(
-        "%d images in %s: %s",
-        len(photos),
-        root,
-        ", ".join(f"{label} {count}" for label, count in sorted(counts.items())),
-    )
-    return dataset
+        hashes = pool.map(lambda photo: _hash(root / photo.path), photos)
+        progress = tqdm(hashes, "reading files", len(photos), unit=" images", disable=None)
+        hashed = [
+            dataclasses.replace(photo, sha256=sha256)
+            for photo, sha256 in zip(photos, progress, strict=True)
+        ]
+    counts = Counter(photo.label for photo in hashed)
+    listed = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
+    _LOG.info("%d images in %s: %s", len(hashed), root, listed)
+    return Dataset(root, tuple(sorted(hashed, key=lambda photo: photo.path)))
 
 
 def check_classes(root: Path, labels: Iterable[str], images: Counter[str]) -> None:
@@ -108,7 +152,7 @@ def check_classes(root: Path, labels: Iterable[str], images: Counter[str]) -> No
     if len(labels) < 2:  # noqa: PLR2004 - a gate needs a good and a defective class
         raise DataError(
             f"{root}: expected at least two sub-folders, one a class, such as good/ and "
-            f"defective/, got {', '.join(labels) or 'none'}"
+            f"defective/, or two labels in a CSV file, got {', '.join(labels) or 'none'}"
         )
     empty = [label for label in labels if not images[label]]
     if empty:
@@ -121,18 +165,31 @@ def check_classes(root: Path, labels: Iterable[str], images: Counter[str]) -> No
     if alike:
         raise DataError(
             f"{root}: the classes {', '.join(sorted(alike))} are there in several spellings; "
-            "put each into one folder"
+            "write each in one way"
         )
 
 
-def name_some(names: Iterable[str]) -> str:
+def name_some(names: Iterable[str], separator: str = ", ") -> str:
     """List the first few names, and count the others."""
     names = list(names)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return separator.join(names[:_SHOWN]) + more
 
 
-def _class_folders(root: Path) -> list[Path]:
+def _part_folders(root: Path) -> dict[Path, Part]:
+    """Return the folders of a given split with their parts; none if the data have no split."""
+    names = set(GivenPart)
+    folders = _folders(root)
+    parts = {
+        folder: GivenPart(folder.name.casefold()).part
+        for folder in folders
+        if folder.name.casefold() in names and _folders(folder)
+    }
+    whole = len(parts) == len(folders) == len(set(parts.values()))
+    return parts if whole and {Part.TRAIN, Part.TEST} <= set(parts.values()) else {}
+
+
+def _folders(root: Path) -> list[Path]:
     try:
         return sorted(
             path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
@@ -150,15 +207,17 @@ def _hash(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _check_conflicts(photos: Iterable[Photo]) -> None:
+def find_conflicts(photos: Iterable[Photo]) -> list[tuple[Photo, ...]]:
+    """Return identical files that are in several classes, those of one content together."""
     by_content: dict[str, list[Photo]] = defaultdict(list)
     for photo in photos:
         by_content[photo.sha256].append(photo)
-    conflicts = [
-        " = ".join(photo.path for photo in same)
-        for same in by_content.values()
-        if len({photo.label for photo in same}) > 1
-    ]
+    return [tuple(same) for same in by_content.values() if len({photo.label for photo in same}) > 1]
+
+
+def check_conflicts(photos: Iterable[Photo]) -> None:
+    """Raise :class:`DataError` if identical files are in several classes."""
+    conflicts = [" = ".join(photo.path for photo in same) for same in find_conflicts(photos)]
     if conflicts:
         raise DataError(
             f"expected every image in one class, but {len(conflicts)} are in several: "

@@ -1,7 +1,7 @@
 """Dividing groups of images into train, validation, calibration and test."""
 
 import dataclasses
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -44,19 +44,27 @@ class Fractions:
 
 
 def split_groups(
-    groups: Sequence[str], labels: Sequence[str], fractions: Fractions, seed: int
+    groups: Sequence[str],
+    labels: Sequence[str],
+    fractions: Fractions,
+    seed: int,
+    *,
+    strata: Sequence[str] | None = None,
+    parts: Sequence[Part] = _PARTS,
 ) -> dict[str, Part]:
-    """Give every group a part so that each part has its share of every label.
+    """Give every group a part so that each part has its share of every stratum.
 
-    Greedy: after every part has every label once, large groups come first, each goes
+    Greedy: after every part has every stratum once, large groups come first, each goes
     where it most reduces the chi-square distance between wanted and present counts;
     the best of several random orders is taken.
 
     Args:
         groups: group of each image.
         labels: label of each image, in the same order.
-        fractions: share of each part.
+        fractions: share of each part, relative to the others that are asked for.
         seed: the same gives the same split.
+        strata: from :func:`make_strata`; the labels if left out.
+        parts: those to divide the groups among.
 
     Returns:
         The part of each group.
@@ -65,24 +73,55 @@ def split_groups(
         DataError: a label has too few groups to be in every part.
     """
     names = sorted(set(groups))
-    counts = _count(names, groups, labels)
-    _check_group_counts(counts, sorted(set(labels)))
-    wanted = np.outer(dataclasses.astuple(fractions), counts.sum(axis=0))
+    _check_group_counts(_count(names, groups, labels), sorted(set(labels)), parts)
+    counts = _count(names, groups, strata or labels)
+    shares = np.array([getattr(fractions, part) for part in parts])
+    wanted = np.outer(shares / shares.sum(), counts.sum(axis=0))
     random = np.random.default_rng(seed)
     restarts = max(1, min(_RESTARTS, _RESTART_BUDGET // len(names)))
     candidates = [_assign(counts, wanted, random) for _ in range(restarts)]
-    best = min(candidates, key=lambda parts: _distance(parts, counts, wanted))
-    assigned = {name: _PARTS[part] for name, part in zip(names, best, strict=True)}
-    check_parts([assigned[group] for group in groups], labels)
+    best = min(candidates, key=lambda chosen: _distance(chosen, counts, wanted))
+    assigned = {name: parts[number] for name, number in zip(names, best, strict=True)}
+    check_parts([assigned[group] for group in groups], labels, parts)
     return assigned
 
 
-def check_parts(parts: Sequence[Part], labels: Sequence[str]) -> None:
-    """Raise :class:`DataError` unless every part has images of every label."""
+def make_strata(groups: Sequence[str], labels: Sequence[str], finer: Sequence[str]) -> list[str]:
+    """Divide labels into finer strata where there are enough groups for every part.
+
+    Strata of a label with fewer groups than there are parts become one; if that is still
+    too small, it joins the label's largest.
+
+    Args:
+        groups: group of each image.
+        labels: label of each image.
+        finer: what to divide the label by, for each image.
+
+    Returns:
+        The stratum of each image; images of one stratum have one label.
+    """
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for group, label, name in zip(groups, labels, finer, strict=True):
+        found[label][name].add(group)
+    names: dict[tuple[str, str], str] = {}
+    for label, strata in found.items():
+        small = [name for name, members in strata.items() if len(members) < len(_PARTS)]
+        rest = set[str]().union(*(strata[name] for name in small))
+        largest = max(sorted(strata), key=lambda name: len(strata[name]))
+        target = f"{label}\t" if len(rest) >= len(_PARTS) else f"{label}\t{largest}"
+        for name in strata:
+            names[label, name] = target if name in small else f"{label}\t{name}"
+    return [names[key] for key in zip(labels, finer, strict=True)]
+
+
+def check_parts(
+    parts: Sequence[Part], labels: Sequence[str], expected: Sequence[Part] = _PARTS
+) -> None:
+    """Raise :class:`DataError` unless every expected part has images of every label."""
     present = Counter(zip(parts, labels, strict=True))
     missing = [
         f"{part} has no {label!r}"
-        for part in _PARTS
+        for part in expected
         for label in sorted(set(labels))
         if not present[part, label]
     ]
@@ -109,16 +148,16 @@ def _count(names: Sequence[str], groups: Sequence[str], labels: Sequence[str]) -
     return counts
 
 
-def _check_group_counts(counts: Counts, labels: Sequence[str]) -> None:
+def _check_group_counts(counts: Counts, labels: Sequence[str], parts: Sequence[Part]) -> None:
     few = [
         f"{label!r} is in {number}"
         for label, number in zip(labels, np.count_nonzero(counts, axis=0), strict=True)
-        if number < len(_PARTS)
+        if number < len(parts)
     ]
     if few:
         raise DataError(
-            f"every class must be in at least {len(_PARTS)} groups, one for each of "
-            f"{', '.join(_PARTS)}, but {'; '.join(few)}; use more images or smaller groups"
+            f"every class must be in at least {len(parts)} groups, one for each of "
+            f"{', '.join(parts)}, but {'; '.join(few)}; use more images or smaller groups"
         )
 
 
@@ -158,5 +197,5 @@ def _cost(groups: Counts, present: Counts, wanted: Counts) -> Counts:
 
 def _distance(parts: npt.NDArray[np.int64], counts: Counts, wanted: Counts) -> tuple[int, float]:
     """Rank a split: first by labels that a part lacks, then by chi-square distance."""
-    present = np.stack([counts[parts == part].sum(axis=0) for part in range(len(_PARTS))])
+    present = np.stack([counts[parts == part].sum(axis=0) for part in range(len(wanted))])
     return int(np.count_nonzero(present == 0)), float(((present - wanted) ** 2 / wanted).sum())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from linegate_bundle.errors import ConfigError
+from linegate_bundle.errors import ConfigError, DataError
 from linegate_bundle.manifest import Label, Role
 from linegate_bundle.run_folder import Part
 from linegate_training.augment.augmenter import Augmenter
@@ -56,14 +56,23 @@ def collect(
     """Collect the images of one part, every one once and counting what its row says.
 
     Images of weight 0 are left out of the train part.
+
+    Raises:
+        DataError: no image of the train part has a weight above 0.
     """
     numbers = {label.name: number for number, label in enumerate(labels)}
-    chosen = [row for row in prepared.rows if row.part is part]
+    counting = prepared.weights(part)
+    # Validation judges every image, and each as much as the others.
+    kept = np.flatnonzero(counting > 0) if part is Part.TRAIN else np.arange(len(counting))
+    if not len(kept):
+        raise DataError("expected images to train on, but all of the train part have weight 0")
+    weights = counting[kept] if part is Part.TRAIN else np.ones(len(kept), np.float32)
+    chosen = [prepared.part(part)[index] for index in kept]
     rows = np.array([prepared.pixels.rows[row.sha256] for row in chosen])
     truth = Truth(
         labels=np.array([numbers[row.label] for row in chosen]),
-        targets=np.eye(len(labels), dtype=np.float32)[[numbers[row.label] for row in chosen]],
-        weights=np.ones(len(chosen), np.float32),
+        targets=prepared.targets(part, labels)[kept],
+        weights=weights / weights.mean(),
         defects=np.array([label.role is Role.DEFECT for label in labels]),
     )
     if len(labels) == _BINARY:
