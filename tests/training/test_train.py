@@ -43,6 +43,12 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.fixture(autouse=True)
+def _no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save the seconds that drawing takes; ``trained``, made before this, has its report."""
+    monkeypatch.setattr(run_writer, "write_report", lambda *_, **__: None)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """One training that several tests look at."""
@@ -53,7 +59,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def test_a_run_folder_holds_all_that_the_export_needs(trained: RunFolder) -> None:
     record = trained.read_record()
-    assert files(trained.path) == {"run.json", "split.csv", "model.keras", "history.csv"}
+    assert files(trained.path) == {
+        "run.json", "split.csv", "model.keras", "history.csv", "predictions.csv", "report.html",
+        "MODEL_CARD.md",
+    }  # fmt: skip
     assert [(label.name, label.role) for label in record.labels] == [
         ("good", Role.GOOD),
         ("scratch", Role.DEFECT),

@@ -106,7 +106,12 @@ def write_run(result: Result, options: TrainOptions) -> RunFolder:
         write_atomic(run.split, encode_split(list(result.prepared.rows)))
         record = _record(run, result, options)
         write_report(
-            path, result.model, result.prepared, result.history, record, options.augmentation
+            path,
+            result.model,
+            result.prepared,
+            result.history,
+            record,
+            augmentation=options.augmentation,
         )
         run.write_record(record)
     return RunFolder(options.out)

@@ -225,6 +225,9 @@ def _places(indices: Sequence[int]) -> tuple[int, ...]:
 
 
 def _layer_name(tensor: str) -> str:
-    """Return the layer in a name such as ``core_1/stem_relu_1/Relu6;core_1/...``."""
-    first = tensor.partition(";")[0].split("/")
-    return first[-2] if len(first) > 1 else first[0]
+    """Return the layer in a name such as ``core_1/stem_relu_1/Relu6;core_1/...``.
+
+    The first part is the model, the second the layer, what follows are its operations.
+    """
+    parts = tensor.partition(";")[0].split("/")
+    return parts[1] if len(parts) > 2 else parts[0]  # noqa: PLR2004 - model, layer, operation

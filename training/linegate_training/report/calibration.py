@@ -16,7 +16,10 @@ from linegate_training.report.evaluation import Evaluation, IntArray
 
 BINS = 15
 _LARGEST_FACTOR = 20.0
+_INSIDE = 0.99
+"""Share of the way to the limit, on a logarithmic scale, that is no longer taken for inside."""
 _SIMULATIONS = 1000
+_AT_ONCE = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,16 +67,16 @@ class Calibration:
     Attributes:
         temperature: logits would be divided by it; above 1 the model is too sure of
             itself, below 1 not sure enough.
-        at_limit: the search ended at the limit of what is tried, so the validation part
-            does not determine the temperature; it has next to no errors, or next to
-            nothing right.
+        determined: whether the validation part can tell a temperature at all. Without
+            an error the likelihood rises for ever as the temperature falls; then, and
+            where the search ends at its limit, the temperature is left at 1.
         validation_pictures: how many pictures the temperature comes from.
         before: as it is.
         after: with the temperature.
     """
 
     temperature: float
-    at_limit: bool
+    determined: bool
     validation_pictures: int
     before: Reliability
     after: Reliability
@@ -82,9 +85,12 @@ class Calibration:
 def calibrate(validation: Evaluation, test: Evaluation) -> Calibration:
     """Fit one temperature on the validation part and measure both on the test part."""
     temperature = fit_temperature(validation.logits, validation.targets)
+    inside = abs(np.log(temperature)) < _INSIDE * np.log(_LARGEST_FACTOR)
+    determined = bool(inside and not validation.right.all())
+    temperature = temperature if determined else 1.0
     return Calibration(
         temperature=temperature,
-        at_limit=abs(np.log(temperature)) > 0.99 * np.log(_LARGEST_FACTOR),
+        determined=determined,
         validation_pictures=len(validation.rows),
         before=_of_labels_given(test, 1.0),
         after=_of_labels_given(test, temperature),
@@ -167,8 +173,9 @@ def _error(
 
 def _error_by_chance(confidence: Float64Array, parts: list[npt.NDArray[np.int64]]) -> float:
     random = np.random.default_rng(0)
-    total = 0.0
-    for _ in range(_SIMULATIONS):
-        right = random.random(len(confidence)) < confidence
-        total += float(_error(confidence, right[np.newaxis], parts)[0])
-    return total / _SIMULATIONS
+    # Many simulations at once, but never more than fits into memory.
+    errors = [
+        _error(confidence, random.random((_AT_ONCE, len(confidence))) < confidence, parts)
+        for _ in range(_SIMULATIONS // _AT_ONCE)
+    ]
+    return float(np.mean(errors))

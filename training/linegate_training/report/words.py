@@ -118,8 +118,8 @@ def limits(findings: Findings) -> list[str]:
         said.append("Some pictures are in more than one part of the split: the figures flatter.")
     few = [one for one in scores.classes if one.recall.trials < _FEW_PICTURES]
     said += [f"{one.label.name}: only {one.recall.trials} test pictures." for one in few]
-    if findings.calibration.at_limit:
-        said.append("The validation part has too few errors to determine a temperature.")
+    if not findings.calibration.determined:
+        said.append("The validation part has too few errors to tell a temperature.")
     return said
 
 

@@ -18,6 +18,8 @@ from linegate_training.report.leaks import NearDuplicates
 from linegate_training.report.page import render
 from linegate_training.report.predictions import encode_predictions
 
+_PLAIN = "as they are"
+
 
 def write_report(
     folder: Path,
@@ -25,8 +27,8 @@ def write_report(
     prepared: Prepared,
     history: Sequence[HistoryRow],
     record: RunRecord,
-    augmentation: Augmentation,
     *,
+    augmentation: Augmentation,
     near_duplicates: NearDuplicates | None = None,
 ) -> None:
     """Evaluate a trained model and write report, model card and predictions.
@@ -44,12 +46,13 @@ def write_report(
         EngineError: the model gives what is not finite.
         OSError: the disk is full or the folder not writable.
     """
+    pictures = choose_pictures(prepared)
     findings = find(
         model,
         prepared,
         history,
         record,
-        augmentations=examples(choose_pictures(prepared), augmentation, record.seed),
+        augmentations={_PLAIN: pictures, **examples(pictures, augmentation, record.seed)},
         near_duplicates=near_duplicates,
     )
     predictions = encode_predictions([findings.validation, findings.test])
