@@ -56,6 +56,23 @@ def test_with_nothing_wrong_only_the_export_is_left_to_do() -> None:
     assert "linegate export" in step
 
 
+def test_a_model_that_always_says_the_same_is_told_so() -> None:
+    truth = ["good"] * 600 + ["bad"] * 400
+    found = findings(evaluation(np.full((1000, 1), -0.4), truth, ["h"] * 1000))
+    assert words.most_common(found) == ("good", 600)
+    first, second, *_ = words.next_steps(found)
+    assert "not shown to be better than always answering good" in first
+    assert "it ranks" not in first
+    assert "bad: given to no test picture" in second
+
+
+def test_a_model_that_ranks_well_but_says_always_the_same_is_told_both() -> None:
+    truth = ["good"] * 600 + ["bad"] * 400
+    logits = np.array([[-2.0]] * 600 + [[-1.0]] * 400)
+    first, *_ = words.next_steps(findings(evaluation(logits, truth, ["h"] * 1000)))
+    assert "it ranks defects above good parts, though, with an area of 1.000" in first
+
+
 def test_sure_errors_ask_for_a_look_at_their_labels() -> None:
     assert "3 test pictures are wrong with a probability of 0.9" in steps(
         findings(thousand(3, logit=4))
@@ -122,6 +139,14 @@ def test_confusions_are_told_with_their_counts() -> None:
 def test_too_sure_and_not_sure_enough_are_told_apart() -> None:
     assert "too sure of itself" in words.calibration_sentence(findings(thousand(300, logit=5)))
     assert "not sure enough" in words.calibration_sentence(findings(thousand(0, logit=0.5)))
+
+
+def test_certainty_that_has_nothing_to_do_with_being_right_is_told() -> None:
+    signs = np.array([1, -1] * 500)[:, np.newaxis]
+    truth = ["bad", "good"] * 250 + ["good", "bad"] * 250  # the second half is all wrong
+    logits = signs * np.repeat([0.1, 0.2], 500)[:, np.newaxis]
+    found = findings(evaluation(logits, truth, [f"g{number // 10}" for number in range(1000)]))
+    assert "its probabilities say little" in words.calibration_sentence(found)
 
 
 def test_look_alikes_are_a_limit_only_while_nobody_looked_for_them() -> None:

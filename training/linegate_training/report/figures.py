@@ -62,7 +62,7 @@ def learning_curves(history: Sequence[HistoryRow], monitor: Monitor) -> Figure:
 def roc(curves: Sequence[Curve]) -> Figure:
     """Draw the receiver operating characteristic of each curve."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.2, 3.6), layout="constrained")
+        figure = Figure(figsize=(4.2, 3.7 + 0.17 * len(curves)), layout="constrained")
         axes = figure.subplots()
         for curve, colour in zip(curves, _COLOURS, strict=False):
             false, true, _ = sklearn.metrics.roc_curve(curve.truth, curve.score)
@@ -71,14 +71,14 @@ def roc(curves: Sequence[Curve]) -> Figure:
             axes.plot(*_thin(false, true), color=colour, label=title, linewidth=1.3)
         axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.8, linestyle="--")
         axes.set(xlabel="share of the others called so", ylabel="share found", aspect="equal")
-        _legend(axes, "lower right")
+        _legend(figure)
         return figure
 
 
 def precision_recall(curves: Sequence[Curve]) -> Figure:
     """Draw precision over recall of each curve, with the average precision."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.2, 3.6), layout="constrained")
+        figure = Figure(figsize=(4.2, 3.7 + 0.17 * len(curves)), layout="constrained")
         axes = figure.subplots()
         for curve, colour in zip(curves, _COLOURS, strict=False):
             precision, recall, _ = sklearn.metrics.precision_recall_curve(curve.truth, curve.score)
@@ -88,7 +88,7 @@ def precision_recall(curves: Sequence[Curve]) -> Figure:
         axes.axhline(curves[0].truth.mean(), color="#cccccc", linewidth=0.8, linestyle="--")
         axes.set(xlabel="recall: share found", ylabel="precision: share of the found that is true",
                  xlim=(0, 1.02), ylim=(0, 1.02), aspect="equal")  # fmt: skip
-        _legend(axes, "lower left")
+        _legend(figure)
         return figure
 
 
@@ -152,7 +152,8 @@ def _thin(x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Array]
     return x[keep], y[keep]
 
 
-def _legend(axes: Any, place: str) -> None:
-    legend = axes.legend(loc=place, fontsize=8, frameon=False)
+def _legend(figure: Figure) -> None:
+    """Put a legend below the axes, where no curve runs through it."""
+    legend = figure.legend(loc="outside lower center", fontsize=8, frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)

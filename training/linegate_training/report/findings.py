@@ -1,6 +1,8 @@
 """All that a report and a model card tell, computed once."""
 
 import dataclasses
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -18,6 +20,8 @@ from linegate_training.report.evaluation import Evaluation, evaluate_part, logit
 from linegate_training.report.leaks import NearDuplicates, SplitFacts, check_split
 from linegate_training.report.scores import Scores, score
 from linegate_training.report.worst import WorstError, worst_errors
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +81,12 @@ def find(
     Raises:
         EngineError: a logit is not finite.
     """
+    counts = Counter(row.part for row in prepared.rows)
+    _LOG.info(
+        "evaluating %d validation and %d test images for the report",
+        counts[Part.VALIDATION],
+        counts[Part.TEST],
+    )
     to_logits = logit_model(model)
     validation = evaluate_part(to_logits, prepared, Part.VALIDATION, record.labels)
     test = evaluate_part(to_logits, prepared, Part.TEST, record.labels)

@@ -1,6 +1,7 @@
 """The report as one HTML file that needs no network and no other file."""
 
 import dataclasses
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -42,7 +43,7 @@ def render(findings: Findings) -> bytes:
             scores=findings.scores,
             split=findings.split,
             words=words,
-            curve_labels=len(curves) - 1,
+            curves=[curve.title for curve in curves],
             learning=_learning_uri(findings),
             confusion=to_svg_uri(confusion(test.truth, test.given, test.names)),
             roc=to_svg_uri(figures.roc(curves)),
@@ -63,14 +64,19 @@ def _learning_uri(findings: Findings) -> str | None:
 
 
 def _curves(findings: Findings) -> list[figures.Curve]:
-    """Ask first what a gate asks, defect or good, then each label against the rest."""
+    """Ask first what a gate asks, defect or good, then each label against the rest.
+
+    A label that is the only one of its role would ask the first question again.
+    """
     test = findings.test
+    roles = Counter(label.role for label in test.labels)
     curves = [figures.Curve("defect or good", test.defect_probability, test.defective)]
     if len(test.names) > _MOST_LABELS:
         curves += [
             figures.Curve(name, test.probabilities[:, place], test.targets == place)
-            for place, name in enumerate(test.names[:_MOST_CURVES])
-        ]
+            for place, name in enumerate(test.names)
+            if roles[test.labels[place].role] > 1
+        ][:_MOST_CURVES]
     return curves
 
 

@@ -12,8 +12,11 @@ _OVERFIT = 0.05
 _WIDE = 0.05
 """Half an interval's width above which more test pictures are asked for, in shares."""
 _FEW_PICTURES = 30
+_GOOD_RANKING = 0.9
 _SIGNIFICANT = 0.05
 _MOST_CONFUSIONS = 3
+_BY_CHANCE = 1.5
+"""Calibration errors up to so many times that of chance are not spoken of."""
 _Z = 1.96
 _PLACES = frozenset({"cache", "data", "existing_run", "out", "split", "tensorboard"})
 
@@ -38,6 +41,11 @@ def settings(findings: Findings) -> dict[str, object]:
     }
 
 
+def most_common(findings: Findings) -> tuple[str, int]:
+    """Return the most common label of the test part, and how many pictures have it."""
+    return Counter(findings.test.truth).most_common(1)[0]
+
+
 def confusions(findings: Findings) -> list[str]:
     """Say which labels are most often taken for which."""
     test = findings.test
@@ -58,8 +66,10 @@ def calibration_sentence(findings: Findings) -> str:
         f"On average it is {100 * found.mean_confidence:.1f} % sure of its label and right in "
         f"{100 * found.accuracy:.1f} %"
     )
-    if found.error <= 1.5 * found.error_by_chance:
+    if found.error <= _BY_CHANCE * found.error_by_chance:
         return sentence + ": the probabilities mean what they say, as far as so few pictures show."
+    if abs(gap) < found.error / 2:
+        return sentence + ", but not where it is surer: its probabilities say little."
     direction = "too sure of itself" if gap > 0 else "not sure enough"
     return sentence + f": it is {direction}."
 
@@ -85,6 +95,7 @@ def next_steps(findings: Findings) -> list[str]:
     """Say what an engineer may do next, the most pressing first; each follows from a figure."""
     steps = [
         *_split_steps(findings),
+        *_learning_steps(findings),
         *_error_steps(findings),
         *_training_steps(findings),
         *_data_steps(findings),
@@ -139,6 +150,33 @@ def _split_steps(findings: Findings) -> list[str]:
         )
         return [step]
     return []
+
+
+def _learning_steps(findings: Findings) -> list[str]:
+    """Say whether anything was learned at all."""
+    steps = []
+    label, count = most_common(findings)
+    accuracy = findings.scores.accuracy
+    if accuracy.interval.low <= count / accuracy.trials:
+        area = findings.scores.area.value
+        ranks = (
+            f" (it ranks defects above good parts, though, with an area of {area:.3f}, and "
+            "thresholds need no more than that)"
+            if area >= _GOOD_RANKING
+            else ""
+        )
+        steps.append(
+            f"It is not shown to be better than always answering {label}{ranks}: look at the "
+            "curves, try another --network, its pretrained --weights, another --learning-rate or "
+            "more --epochs."
+        )
+    never = [one.label.name for one in findings.scores.classes if not one.precision.trials]
+    if never:
+        steps.append(
+            f"{', '.join(never)}: given to no test picture. Collect more of them, or let them "
+            "count more with --balance."
+        )
+    return steps
 
 
 def _error_steps(findings: Findings) -> list[str]:
