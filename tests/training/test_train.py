@@ -25,6 +25,8 @@ from linegate_training.run import resolve, train
 from tests.training import tiny
 from tests.training.pictures import write_photographs
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 def options(folder: Path, **changes: object) -> TrainOptions:
     """A training of a few seconds."""
@@ -41,12 +43,6 @@ def options(folder: Path, **changes: object) -> TrainOptions:
 
 def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-@pytest.fixture(autouse=True)
-def _no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Save the seconds that drawing takes; ``trained``, made before this, has its report."""
-    monkeypatch.setattr(run_writer, "write_report", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="module")
