@@ -3,10 +3,13 @@
 ::
 
     RUN/
-    ├── run.json      RunRecord: what was trained, on what, with which result
-    ├── split.csv     one row an image, see SplitRow
-    ├── model.keras   raw pixels 0..255 in, probabilities out
-    └── history.csv   one row an epoch
+    ├── run.json         RunRecord: what was trained, on what, with which result
+    ├── split.csv        one row an image, see SplitRow
+    ├── model.keras      raw pixels 0..255 in, probabilities out
+    ├── history.csv      one row an epoch
+    ├── predictions.csv  one row an image of validation and test: probability of each label
+    ├── report.html      for people
+    └── MODEL_CARD.md    for people
 
 Neither package imports the other; this file is all that they share.
 """
@@ -36,6 +39,9 @@ RECORD_FILE = "run.json"
 SPLIT_FILE = "split.csv"
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.csv"
+PREDICTIONS_FILE = "predictions.csv"
+REPORT_FILE = "report.html"
+CARD_FILE = "MODEL_CARD.md"
 MOST_WEIGHT = 1e6
 """A larger weight of one image would drown all others."""
 _REQUIRED_COLUMNS = 5

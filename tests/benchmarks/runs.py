@@ -45,12 +45,9 @@ def scores_on_test(run: RunFolder) -> OnTest:
         accuracy=float((given == truth).mean()),
         gate_accuracy=float((defective[given] == defective[truth]).mean()),
         auc=float(
-            sklearn.metrics.roc_auc_score(
-                defective[truth], probabilities[:, defective].sum(axis=1)
-            )
+            sklearn.metrics.roc_auc_score(defective[truth], probabilities[:, defective].sum(axis=1))
         ),
     )
-
 
 
 def remember(path: Path) -> RunFolder | None:

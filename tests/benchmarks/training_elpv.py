@@ -60,7 +60,7 @@ def manifest(photographs: Path, seed: int) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "label", "split", "soft_label", "stratum"])
     for index, (probability, stratum) in enumerate(zip(probabilities, strata, strict=True)):
-        label = DEFECT if probability >= 0.5 else GOOD  # noqa: PLR2004 - as published
+        label = DEFECT if probability >= 0.5 else GOOD
         share = probability if label == DEFECT else 1 - probability
         path = photographs / label / f"cell{index + 1:04d}.png"
         part = "test" if index in chosen else "train"

@@ -25,3 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def photographs(tmp_path: Path) -> Path:
     """A folder with 60 good pictures and 30 scratched ones."""
     return write_photographs(tmp_path / "photographs", {"good": 60, "scratch": 30})
+
+
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save the seconds that drawing takes; runs of wider fixtures have their report."""
+    from linegate_training import run_writer
+
+    monkeypatch.setattr(run_writer, "write_report", lambda *_, **__: None)

@@ -21,6 +21,7 @@ from linegate_training.run import train
 from tests.training import tiny
 from tests.training.pictures import write_photographs
 
+pytestmark = pytest.mark.usefixtures("no_report")
 EPOCHS = 12
 
 

@@ -25,6 +25,8 @@ from linegate_training.run import resolve, train
 from tests.training import tiny
 from tests.training.pictures import write_photographs
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 def options(folder: Path, **changes: object) -> TrainOptions:
     """A training of a few seconds."""
@@ -53,7 +55,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def test_a_run_folder_holds_all_that_the_export_needs(trained: RunFolder) -> None:
     record = trained.read_record()
-    assert files(trained.path) == {"run.json", "split.csv", "model.keras", "history.csv"}
+    assert files(trained.path) == {
+        "run.json", "split.csv", "model.keras", "history.csv", "predictions.csv", "report.html",
+        "MODEL_CARD.md",
+    }  # fmt: skip
     assert [(label.name, label.role) for label in record.labels] == [
         ("good", Role.GOOD),
         ("scratch", Role.DEFECT),

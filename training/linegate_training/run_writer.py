@@ -15,9 +15,12 @@ from linegate_bundle.atomic import sync_folder, write_atomic
 from linegate_bundle.errors import ConfigError
 from linegate_bundle.manifest import Label, PreprocessSpec
 from linegate_bundle.run_folder import (
+    CARD_FILE,
     HISTORY_FILE,
     MODEL_FILE,
+    PREDICTIONS_FILE,
     RECORD_FILE,
+    REPORT_FILE,
     RUN_SCHEMA_VERSION,
     SPLIT_FILE,
     RunFolder,
@@ -30,8 +33,14 @@ from linegate_training.fitting.history import HistoryRow, encode_history
 from linegate_training.networks.base import activation_for
 from linegate_training.options import IMAGENET, NO_WEIGHTS, ExistingRun, TrainOptions
 from linegate_training.provenance import configuration, versions
+from linegate_training.report.writer import write_report
 
-_FILES = frozenset({RECORD_FILE, SPLIT_FILE, MODEL_FILE, HISTORY_FILE})
+_FILES = frozenset(
+    {
+        RECORD_FILE, SPLIT_FILE, MODEL_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE,
+        CARD_FILE,
+    }
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +87,7 @@ def check_out(out: Path, existing: ExistingRun) -> None:
 
 
 def write_run(result: Result, options: TrainOptions) -> RunFolder:
-    """Write a run folder at ``options.out``.
+    """Write a run folder at ``options.out``, with its report.
 
     Args:
         result: what to write.
@@ -86,6 +95,7 @@ def write_run(result: Result, options: TrainOptions) -> RunFolder:
 
     Raises:
         ConfigError: meanwhile somebody else has written there.
+        EngineError: the model gives what is not finite.
         OSError: the disk is full or the folder not writable.
     """
     with _new_folder(options.out, options.existing_run) as path:
@@ -94,7 +104,16 @@ def write_run(result: Result, options: TrainOptions) -> RunFolder:
         _sync_file(run.model)
         write_atomic(path / HISTORY_FILE, encode_history(result.history))
         write_atomic(run.split, encode_split(list(result.prepared.rows)))
-        run.write_record(_record(run, result, options))
+        record = _record(run, result, options)
+        write_report(
+            path,
+            result.model,
+            result.prepared,
+            result.history,
+            record,
+            augmentation=options.augmentation,
+        )
+        run.write_record(record)
     return RunFolder(options.out)
 
 

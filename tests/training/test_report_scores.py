@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from linegate_training.report.scores import area_by_group, score, weighted_area
+from tests.training.evaluations import THREE, evaluation, said
+
+
+def test_figures_are_those_of_a_confusion_matrix_counted_by_hand() -> None:
+    truth = ["good"] * 6 + ["bad"] * 4
+    called = ["good"] * 5 + ["bad"] + ["bad"] * 3 + ["good"]
+    found = score(said(truth, called, truth))
+    assert (found.accuracy.successes, found.accuracy.trials) == (8, 10)
+    assert (found.found.successes, found.found.trials) == (3, 4)
+    assert (found.passed.successes, found.passed.trials) == (5, 6)
+    good, bad = found.classes
+    assert (good.precision.value, good.recall.value) == (5 / 6, 5 / 6)
+    assert (bad.precision.value, bad.recall.value) == (3 / 4, 3 / 4)
+    assert found.macro_f1 == pytest.approx((5 / 6 + 3 / 4) / 2)
+    assert bad.recall.interval.low == pytest.approx(0.194, abs=0.001)
+    assert bad.recall.interval.high == pytest.approx(0.994, abs=0.001)
+
+
+def test_a_defect_that_is_taken_for_another_defect_is_found_all_the_same() -> None:
+    logits = [[9, 0, 0], [0, 0, 9], [0, 9, 0]]
+    found = score(evaluation(np.array(logits), ["good", "bad", "worse"], labels=THREE))
+    assert found.accuracy.successes == 1
+    assert (found.found.successes, found.passed.successes) == (2, 1)
+    assert found.area.value == 1
+
+
+def test_a_label_that_is_never_given_has_no_precision() -> None:
+    (_, bad) = score(said(["good", "bad"], ["good", "good"], ["a", "b"])).classes
+    assert bad.precision.value is None
+    assert (bad.precision.interval.low, bad.precision.interval.high) == (0, 1)
+    assert (bad.recall.value, bad.f1) == (0, 0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3)), min_size=2))
+def test_weighted_area_is_that_of_a_library(rows: list[tuple[int, bool, int]]) -> None:
+    scores, defective, weight = (np.array(column) for column in zip(*rows, strict=True))
+    _, rank = np.unique(scores, return_inverse=True)
+    counted = defective[weight > 0]
+    assume(len(counted))
+    found = weighted_area(rank, defective.astype(bool), weight.astype(float))
+    if counted.all() or not counted.any():
+        assert found is None
+    else:
+        expected = sklearn.metrics.roc_auc_score(defective, scores, sample_weight=weight)
+        assert found == pytest.approx(expected)
+
+
+def test_alike_pictures_in_few_groups_make_the_interval_of_the_area_wider() -> None:
+    rng = np.random.default_rng(3)
+    defective = np.arange(400) % 2 == 1
+    group = np.arange(400) // 40
+    shift = rng.normal(0, 2, 10)[group]  # pictures of a group share their luck
+    scores = defective + shift + rng.normal(0, 0.5, 400)
+    alone = area_by_group(scores, defective, [str(number) for number in range(400)])
+    grouped = area_by_group(scores, defective, [str(number) for number in group])
+    assert alone.interval is not None
+    assert grouped.interval is not None
+    assert grouped.value == alone.value
+    width = alone.interval.high - alone.interval.low
+    assert grouped.interval.high - grouped.interval.low > 1.5 * width
+    assert grouped.interval.low < grouped.value < grouped.interval.high
+
+
+def test_intervals_are_the_same_every_time() -> None:
+    truth = ["good", "bad"] * 10
+    called = ["good", "bad", "bad", "good"] * 5
+    groups = [str(number // 4) for number in range(20)]
+    assert score(said(truth, called, groups)) == score(said(truth, called, groups))
+
+
+def test_one_group_tells_nothing_about_others() -> None:
+    found = score(said(["good", "bad", "bad"], ["good", "bad", "good"], ["a", "a", "a"]))
+    assert found.area.interval is None
+    assert found.accuracy_by_group is None

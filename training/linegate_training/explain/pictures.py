@@ -1,0 +1,162 @@
+"""Filters, feature maps and heat maps as pictures; arrays in, BGR uint8 arrays out."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from linegate_bundle.manifest import Colour
+from linegate_bundle.preprocess import UInt8Array
+from linegate_training.explain.explanation import FilterBank, Float32Array, HeatMap, Stage
+
+MOST_CHANNELS = 16
+MOST_FILTERS = 64
+FOR_COLOUR = (217, 95, 14)
+"""RGB of what speaks for the label of a heat map, the house's colour of defects."""
+AGAINST_COLOUR = (43, 123, 186)
+"""RGB of what speaks against it, the house's colour of good parts."""
+
+_TILE_SIDE = 96
+_COLUMNS = 8
+_GAP = 3
+_RGB_CHANNELS = 3
+_STRONGEST_TINT = 0.6
+"""Share of the colour where a heat map is strongest; the rest is the picture."""
+_MAP_SIDE = 224
+_JPEG_QUALITY = 85
+
+
+def filter_sheet(bank: FilterBank) -> UInt8Array:
+    """Draw the filters of a first layer: grey is 0, each filter on its own scale.
+
+    Filters of three inputs are drawn in colour, others as the mean over their inputs.
+    """
+    kernels = bank.kernels[..., :MOST_FILTERS]
+    if kernels.shape[2] != _RGB_CHANNELS:
+        kernels = kernels.mean(axis=2, keepdims=True)
+    largest = np.abs(kernels).max(axis=(0, 1, 2), keepdims=True)
+    shades = 0.5 + 0.5 * kernels / np.where(largest > 0, largest, 1)
+    tiles = np.moveaxis((255 * shades).round().astype(np.uint8), -1, 0)
+    return _sheet([_tile(_to_bgr(tile)) for tile in tiles])
+
+
+def map_sheet(stage: Stage) -> UInt8Array:
+    """Draw the strongest feature maps of a stage, each on its own scale, from dark to bright."""
+    return _sheet(
+        [_tile(_coloured(stage.maps[..., channel])) for channel in strongest_channels(stage.maps)]
+    )
+
+
+def strongest_channels(maps: Float32Array, most: int = MOST_CHANNELS) -> list[int]:
+    """Return the channels of ``(height, width, channels)`` that vary most over the picture.
+
+    What is high everywhere says little; what is high in one place says where.
+    """
+    variation = maps.std(axis=(0, 1), dtype=np.float64)
+    level = np.abs(maps).mean(axis=(0, 1), dtype=np.float64)
+    return [int(channel) for channel in np.lexsort((-level, -variation))[:most]]
+
+
+def input_picture(pixels: UInt8Array, colour: Colour) -> UInt8Array:
+    """Return a model's input as BGR."""
+    code = cv2.COLOR_RGB2BGR if colour is Colour.RGB else cv2.COLOR_GRAY2BGR
+    return cv2.cvtColor(pixels, code).view(np.uint8)
+
+
+def heat_overlay(pixels: UInt8Array, colour: Colour, heat: HeatMap) -> UInt8Array:
+    """Tint a picture where something speaks for or against a label, at the input's size.
+
+    The picture is drawn in grey, so that all colour in it is the heat map's. The tint
+    is full where the map is strongest, whichever its sign.
+    """
+    picture = input_picture(pixels, colour)
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[..., np.newaxis].astype(np.float32)
+    height, width = picture.shape[:2]
+    resized = cv2.resize(_scaled(heat), (width, height), interpolation=cv2.INTER_LINEAR)
+    values = resized.astype(np.float32)
+    share = _STRONGEST_TINT * np.abs(values)[..., np.newaxis]
+    mixed = (1 - share) * grey + share * _tint(values)
+    return mixed.round().astype(np.uint8)
+
+
+def raw_heat(heat: HeatMap, side: int = _MAP_SIDE) -> UInt8Array:
+    """Draw a heat map cell by cell; white is 0, the colours are those of the overlay.
+
+    Args:
+        heat: the map.
+        side: longer side of the result in pixels, about.
+    """
+    values = _scaled(heat)
+    share = np.abs(values)[..., np.newaxis]
+    drawn = ((1 - share) * 255 + share * _tint(values)).round().astype(np.uint8)
+    factor = max(1, round(side / max(drawn.shape[:2])))
+    return drawn.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def side_by_side(pictures: Sequence[UInt8Array]) -> UInt8Array:
+    """Join BGR pictures of the same height with a white gap between them."""
+    gap = np.full((pictures[0].shape[0], _GAP, 3), 255, np.uint8)
+    joined = [part for picture in pictures for part in (gap, picture)][1:]
+    return np.concatenate(joined, axis=1)
+
+
+def to_png(picture: UInt8Array) -> bytes:
+    """Return a BGR picture as the bytes of a PNG file."""
+    _, content = cv2.imencode(".png", picture)
+    return content.tobytes()
+
+
+def to_jpeg(picture: UInt8Array) -> bytes:
+    """Return a BGR picture as the bytes of a JPEG file, a fifth of a PNG's size, for pages."""
+    _, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return content.tobytes()
+
+
+def _scaled(heat: HeatMap) -> Float32Array:
+    """Return the values with the largest, whichever its sign, at 1 or -1."""
+    largest = np.abs(heat.values).max()
+    return heat.values if largest == 0 else heat.values / largest
+
+
+def _tint(values: Float32Array) -> Float32Array:
+    """Give each value the colour of its sign, BGR."""
+    colours = np.array([AGAINST_COLOUR[::-1], FOR_COLOUR[::-1]], np.float32)
+    return colours[(values > 0).astype(np.int64)]
+
+
+def _coloured(values: Float32Array) -> UInt8Array:
+    return cv2.applyColorMap(_stretch(values), cv2.COLORMAP_VIRIDIS).view(np.uint8)
+
+
+def _stretch(values: Float32Array) -> UInt8Array:
+    low, high = float(values.min()), float(values.max())
+    if high <= low:
+        return np.zeros(values.shape, np.uint8)
+    return (255 * (values - low) / (high - low)).round().astype(np.uint8)
+
+
+def _to_bgr(tile: UInt8Array) -> UInt8Array:
+    colour = Colour.RGB if tile.shape[2] == _RGB_CHANNELS else Colour.GRAY
+    return input_picture(np.ascontiguousarray(tile), colour)
+
+
+def _tile(picture: UInt8Array) -> UInt8Array:
+    """Bring a picture to the size of a tile; cells stay visible when it is smaller."""
+    height, width = picture.shape[:2]
+    factor = _TILE_SIDE / max(height, width)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    method = cv2.INTER_NEAREST if factor > 1 else cv2.INTER_AREA
+    return cv2.resize(picture, size, interpolation=method).view(np.uint8)
+
+
+def _sheet(tiles: Sequence[npt.NDArray[np.uint8]]) -> UInt8Array:
+    height, width = tiles[0].shape[:2]
+    columns = min(_COLUMNS, len(tiles))
+    rows = -(-len(tiles) // columns)
+    shape = (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3)
+    sheet = np.full(shape, 255, np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = number // columns * (height + _GAP), number % columns * (width + _GAP)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet
