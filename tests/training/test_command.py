@@ -17,6 +17,7 @@ from linegate_training.options import (
     ExistingRun,
     Monitor,
     Precision,
+    Quality,
     TrainOptions,
 )
 
@@ -37,6 +38,7 @@ def test_every_option_arrives() -> None:
         "--colour", "gray", "--resize", "linear_exact", "--fit", "letterbox", "--good", "a",
         "--good", "b", "--group-block", "40", "--near-duplicates", "ignore",
         "--fractions", "0.4", "0.2", "0.2", "0.2",
+        "--quality", "best",
         "--epochs", "3", "--batch-size", "8", "--learning-rate", "0.01", "--patience", "2",
         "--fine-tune-after", "block7_add", "--variants", "2", "--label-smoothing", "0",
         "--balance", "weights", "--cost", "b:a=5", "--no-turns", "--blur", "0.5", "--seed", "5",
@@ -59,6 +61,7 @@ def test_every_option_arrives() -> None:
         near_duplicates=NearDuplicates.IGNORE,
         fractions=Fractions(0.4, 0.2, 0.2, 0.2),
         epochs=3,
+        quality=Quality.BEST,
         batch_size=8,
         learning_rate=0.01,
         patience=2,

@@ -20,7 +20,7 @@ from linegate_training.fitting import recipe
 from linegate_training.fitting.optimizer import Rates
 from linegate_training.networks.base import LOGITS
 from linegate_training.networks.registry import load_network
-from linegate_training.options import Balance, Cost, ExistingRun, TrainOptions
+from linegate_training.options import Balance, Cost, ExistingRun, Quality, TrainOptions
 from linegate_training.run import resolve, train
 from tests.training import tiny
 from tests.training.pictures import write_photographs
@@ -289,7 +289,12 @@ def test_what_is_not_said_is_taken_from_network_and_data() -> None:
     )
     assert efficientnet.name == "solar-cells"
     assert (efficientnet.weights, efficientnet.size) == ("imagenet", (224, 224))
-    assert (efficientnet.epochs, efficientnet.fine_tune_after) == (12, "block7_add")
+    assert (efficientnet.epochs, efficientnet.fine_tune_after) == (8, "block7_add")
+    best = resolve(
+        TrainOptions(data=Path("x"), out=Path(), quality=Quality.BEST, average=0.5),
+        load_network("efficientnet_lite0"),
+    )
+    assert (best.epochs, best.fine_tune_after, best.average) == (24, "normalization", 0.5)
     basic = resolve(TrainOptions(data=Path("x"), out=Path(), epochs=0), load_network("basic_cnn"))
     assert (basic.weights, basic.size, basic.epochs) == ("none", (64, 64), 0)
     assert basic.fine_tune_after is None

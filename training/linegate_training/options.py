@@ -52,6 +52,18 @@ class Monitor(enum.StrEnum):
     AUC = "auc"
 
 
+class Quality(enum.StrEnum):
+    """How much time a training may take; what is said otherwise goes before it.
+
+    ``default``: minutes on two processors: few epochs, the last layers fine-tuned on
+    activations that were computed once. ``best``: as good as the network can be: all
+    layers, many epochs, every image in a new variant each time.
+    """
+
+    DEFAULT = "default"
+    BEST = "best"
+
+
 class Precision(enum.StrEnum):
     """Of the arithmetic in training.
 
@@ -99,6 +111,7 @@ class TrainOptions:
         split: ``split.csv`` of another run, to be used again.
         fractions: share of the images that each part of the split gets.
         near_duplicates: what happens to pictures that look alike.
+        quality: how much time the training may take.
         epochs: most passes over the train part; with 0 only the head is trained.
         batch_size: images a step.
         learning_rate: highest learning rate of the schedule.
@@ -140,14 +153,15 @@ class TrainOptions:
     split: Path | None = None
     fractions: Fractions = dataclasses.field(default_factory=Fractions)
     near_duplicates: NearDuplicates = NearDuplicates.GROUP
+    quality: Quality = Quality.DEFAULT
     epochs: int | None = None
     batch_size: int = 32
     learning_rate: float | None = None
     head_rate: float = 1.0
     weight_decay: float = 0.0
-    average: float = 0.0
+    average: float | None = None
     monitor: Monitor = Monitor.LOSS
-    patience: int = 5
+    patience: int | None = None
     fine_tune_after: str | None = None
     variants: int = 4
     label_smoothing: float = 0.1

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Sequence
+from typing import TypeVar
 
 import keras
 
@@ -27,15 +28,35 @@ from linegate_training.fitting.optimizer import Rates
 from linegate_training.fitting.recipe import fine_tune, fit_whole
 from linegate_training.networks.base import NORMALIZATION, Network, build_model
 from linegate_training.networks.registry import load_network
-from linegate_training.options import NO_WEIGHTS, TrainOptions
+from linegate_training.options import NO_WEIGHTS, Quality, TrainOptions
 from linegate_training.provenance import Setting, configuration, versions
 from linegate_training.run_writer import Result, check_out, describe_weights, write_run
 from linegate_training.unfinished import Unfinished
 from linegate_training.weights.load import default_weights, load_weights
 
 _LOG = logging.getLogger(__name__)
-_FINE_TUNING_EPOCHS, _FINE_TUNING_RATE = 12, 3e-4
-_WHOLE_EPOCHS, _WHOLE_RATE = 40, 1e-3
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recipe:
+    """What a training takes where the options say nothing."""
+
+    epochs: int
+    learning_rate: float
+    average: float
+    patience: int
+
+
+_FINE_TUNING = {
+    Quality.DEFAULT: _Recipe(epochs=8, learning_rate=3e-4, average=0.0, patience=5),
+    Quality.BEST: _Recipe(epochs=24, learning_rate=3e-4, average=0.99, patience=24),
+}
+_FROM_NOTHING = {
+    Quality.DEFAULT: _Recipe(epochs=40, learning_rate=1e-3, average=0.98, patience=10),
+    Quality.BEST: _Recipe(epochs=120, learning_rate=1e-3, average=0.98, patience=30),
+}
 
 
 def train(options: TrainOptions) -> RunFolder:
@@ -97,9 +118,7 @@ def resolve(options: TrainOptions, network: Network) -> TrainOptions:
         raise ConfigError(
             f"{network.name} cannot be fine-tuned after {cut!r}; valid are: {', '.join(cuts)}"
         )
-    epochs, rate = (
-        (_FINE_TUNING_EPOCHS, _FINE_TUNING_RATE) if tuned else (_WHOLE_EPOCHS, _WHOLE_RATE)
-    )
+    recipe = (_FINE_TUNING if tuned else _FROM_NOTHING)[options.quality]
     return dataclasses.replace(
         options,
         data=options.data.absolute(),
@@ -107,10 +126,16 @@ def resolve(options: TrainOptions, network: Network) -> TrainOptions:
         weights=weights,
         size=options.size or (network.size, network.size),
         colour=options.colour or network.colour,
-        epochs=epochs if options.epochs is None else options.epochs,
-        learning_rate=options.learning_rate or rate,
-        fine_tune_after=cut or (network.fine_tune_after if tuned else None),
+        epochs=recipe.epochs if options.epochs is None else options.epochs,
+        learning_rate=options.learning_rate or recipe.learning_rate,
+        average=recipe.average if options.average is None else options.average,
+        patience=options.patience or recipe.patience,
+        fine_tune_after=(cut or _cut(network, options.quality)) if tuned else None,
     )
+
+
+def _cut(network: Network, quality: Quality) -> str | None:
+    return NORMALIZATION if quality is Quality.BEST else network.fine_tune_after
 
 
 def _name(options: TrainOptions) -> str:
@@ -195,17 +220,24 @@ def _fit(
 def _plan(options: TrainOptions) -> Plan:
     return Plan(
         stage="training" if options.fine_tune_after is None else "fine-tuning",
-        epochs=options.epochs or 0,
+        epochs=_given(options.epochs),
         batch_size=options.batch_size,
         rates=Rates(
-            highest=options.learning_rate or _WHOLE_RATE,
+            highest=_given(options.learning_rate),
             head_factor=options.head_rate,
             weight_decay=options.weight_decay,
-            average=options.average,
+            average=_given(options.average),
         ),
         monitor=options.monitor,
-        patience=options.patience,
+        patience=_given(options.patience),
         label_smoothing=options.label_smoothing,
         seed=options.seed,
         tensorboard=options.tensorboard,
     )
+
+
+def _given(value: Number | None) -> Number:
+    """Return an option that has been resolved."""
+    if value is None:
+        raise TypeError("expected options without gaps, see resolve()")
+    return value

@@ -28,13 +28,16 @@ from linegate_bundle.run_folder import (
     encode_split,
     sha256_file,
 )
+from linegate_training.data.leaks import find_leaks
 from linegate_training.data.prepare import Prepared
 from linegate_training.fitting.history import HistoryRow, encode_history
 from linegate_training.networks.base import activation_for
 from linegate_training.options import IMAGENET, NO_WEIGHTS, ExistingRun, TrainOptions
 from linegate_training.provenance import configuration, versions
+from linegate_training.report.leaks import NearDuplicates
 from linegate_training.report.writer import write_report
 
+_SHOWN_PAIRS = 12
 _FILES = frozenset(
     {
         RECORD_FILE, SPLIT_FILE, MODEL_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE,
@@ -112,9 +115,22 @@ def write_run(result: Result, options: TrainOptions) -> RunFolder:
             result.history,
             record,
             augmentation=options.augmentation,
+            near_duplicates=_near_duplicates(result.prepared),
         )
         run.write_record(record)
     return RunFolder(options.out)
+
+
+def _near_duplicates(prepared: Prepared) -> NearDuplicates | None:
+    """Tell which pictures that look alike the split has put into different parts."""
+    if prepared.alike is None:
+        return None
+    pairs = [
+        (one.path, other.path)
+        for one, other in find_leaks(prepared.rows, prepared.alike)
+        if one.sha256 != other.sha256
+    ]
+    return NearDuplicates(len(pairs), tuple(pairs[:_SHOWN_PAIRS]))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from linegate_training.augment.augmentation import Augmentation
-from linegate_training.options import Balance, Cost, Monitor, Precision, TrainOptions
+from linegate_training.options import Balance, Cost, Monitor, Precision, Quality, TrainOptions
 
 _DEFAULTS = TrainOptions(data=Path(), out=Path())
 _STRENGTHS = {
@@ -39,8 +39,8 @@ def fitting_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     strengths = {name: getattr(arguments, name) for name in _STRENGTHS}
     same_name = (
-        "epochs", "batch_size", "learning_rate", "head_rate", "weight_decay", "average", "monitor",
-        "patience", "fine_tune_after", "variants", "label_smoothing", "balance", "precision",
+        "quality", "epochs", "batch_size", "learning_rate", "head_rate", "weight_decay", "average",
+        "monitor", "patience", "fine_tune_after", "variants", "label_smoothing", "balance", "precision",
         "tensorboard", "seed",
     )  # fmt: skip
     return {
@@ -52,10 +52,18 @@ def fitting_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _configure_schedule(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
+        "--quality",
+        type=Quality,
+        choices=list(Quality),
+        default=_DEFAULTS.quality,
+        help="best trains all layers for longer, with a moving average, and takes several times "
+        "as long (default: %(default)s)",
+    )
+    group.add_argument(
         "--epochs",
         type=int,
         metavar="N",
-        help="most passes over the train part; 0 fits the head alone (default: 12 with pretrained "
+        help="most passes over the train part; 0 fits the head alone (default: 8 with pretrained "
         "weights, 40 without)",
     )
     group.add_argument(
@@ -91,12 +99,24 @@ def _configure_schedule(group: argparse._ArgumentGroup) -> None:
         metavar="DIR",
         help="write event files for TensorBoard there",
     )
-    _add(group, "patience", int, "N", "stop after N epochs without a better score")
+    group.add_argument(
+        "--patience",
+        type=int,
+        metavar="N",
+        help="stop after N epochs without a better score (default: 5 with pretrained weights, 10 "
+        "without)",
+    )
+    group.add_argument(
+        "--average",
+        type=float,
+        metavar="MOMENTUM",
+        help="keep a moving average of the weights; 0 is none (default: none with pretrained "
+        "weights, 0.98 without)",
+    )
     _add(group, "variants", int, "N", "variants of each image that are kept for fine-tuning")
     _add(group, "batch-size", int, "N", "images a step")
     _add(group, "head-rate", float, "FACTOR", "the head learns so many times as fast")
     _add(group, "weight-decay", float, "RATE", "decoupled decay of the weights")
-    _add(group, "average", float, "MOMENTUM", "keep a moving average of the weights; 0 is none")
     _add(group, "seed", int, "N", "of the split and of all that is random in the training")
 
 

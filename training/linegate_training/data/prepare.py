@@ -12,7 +12,7 @@ import numpy.typing as npt
 from linegate_bundle.errors import DataError
 from linegate_bundle.manifest import Label, PreprocessSpec
 from linegate_bundle.run_folder import Part, SplitRow
-from linegate_training.data.alike import find_alike
+from linegate_training.data.alike import Alike, find_alike
 from linegate_training.data.cache import default_cache
 from linegate_training.data.divide import divide
 from linegate_training.data.looks import look_at_all
@@ -36,11 +36,13 @@ class Prepared:
         dataset: the images that can be decoded.
         pixels: preprocessed, by content.
         rows: the split, one row an image, in the order of the dataset.
+        alike: pictures that look alike; None if they were not looked for.
     """
 
     dataset: Dataset
     pixels: Pixels
     rows: tuple[SplitRow, ...]
+    alike: Alike | None = None
 
     def part(self, part: Part) -> tuple[SplitRow, ...]:
         """Return the rows of one part, in their order."""
@@ -80,8 +82,9 @@ def prepare(dataset: Dataset, spec: PreprocessSpec, options: TrainOptions) -> Pr
     cache = options.cache or default_cache()
     pixels = preprocess_all(dataset, spec, cache)
     dataset = without_corrupt(dataset, pixels.corrupt, options.corrupt_images)
-    rows = _divide(dataset, options.splitting, options.corrupt_images, cache)
-    return Prepared(dataset, pixels, rows)
+    alike = _look_for_alike(dataset, options.splitting, cache)
+    rows = _divide(dataset, options.splitting, options.corrupt_images, alike)
+    return Prepared(dataset, pixels, rows, alike)
 
 
 def split_only(
@@ -104,7 +107,7 @@ def split_only(
     cache = cache or default_cache()
     looks = look_at_all(dataset, cache)
     dataset = without_corrupt(dataset, looks.corrupt, corrupt)
-    return _divide(dataset, options, corrupt, cache)
+    return _divide(dataset, options, corrupt, _look_for_alike(dataset, options, cache))
 
 
 def without_corrupt(
@@ -137,12 +140,15 @@ def without_corrupt(
     return kept
 
 
+def _look_for_alike(dataset: Dataset, options: SplitOptions, cache: Path) -> Alike | None:
+    if options.near_duplicates is NearDuplicates.IGNORE:
+        return None
+    return find_alike(dataset, look_at_all(dataset, cache))
+
+
 def _divide(
-    dataset: Dataset, options: SplitOptions, corrupt: CorruptImages, cache: Path
+    dataset: Dataset, options: SplitOptions, corrupt: CorruptImages, alike: Alike | None
 ) -> tuple[SplitRow, ...]:
-    alike = None
-    if options.near_duplicates is NearDuplicates.GROUP:
-        alike = find_alike(dataset, look_at_all(dataset, cache))
     rows = divide(dataset, options, corrupt, alike)
     _check_soft_labels(rows, dataset.labels)
     return rows
