@@ -14,13 +14,15 @@ DEVICE_TESTS := tests/bundle tests/runtime
 SAY := @printf '\n==> %s\n'
 
 .PHONY: help demo demo-check test lint format types imports test-workstation test-device \
-	test-device-old bench-near-duplicates requirements wheels clean
+	test-device-old requirements wheels clean
 
 help:
 	@echo "make demo    photographs in, live verdicts out: train, export, run (about 10 minutes);"
 	@echo "             make demo FRESH=1 does every step again"
 	@echo "make test    all tests, lint and types"
 	@echo "make lint | types | imports | test-workstation | test-device | test-device-old"
+	@echo "make bench-training-elpv | bench-training-deeppcb | bench-training-input | bench-near-duplicates"
+	@echo "             measure what the READMEs quote (hours)"
 	@echo "make clean   remove everything under build/"
 
 # --- the two commands -------------------------------------------------------------------
@@ -73,10 +75,14 @@ test-device-old: $(DEVICE_OLD)/.installed $(DEVICE_TEST)/.installed
 
 # --- benchmarks -------------------------------------------------------------------------
 
-# DEEPPCB=FOLDER adds crops of DeepPCB: folders with one sub-folder a class.
-bench-near-duplicates: $(WORKSTATION)/.developed
-	$(SAY) "how well near duplicates are found (results in build/benchmarks)"
-	@$(WORKSTATION)/bin/python -m tests.benchmarks.near_duplicates $(if $(DEEPPCB),--deeppcb $(DEEPPCB))
+# Each prints a table and writes build/benchmarks/NAME.json. Trainings that are finished are
+# taken from there; remove build/benchmarks to do all again.
+BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates
+
+.PHONY: $(addprefix bench-,$(BENCHMARKS))
+$(addprefix bench-,$(BENCHMARKS)): bench-%: $(WORKSTATION)/.developed
+	$(SAY) "benchmark $* (results in build/benchmarks)"
+	@TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=1 $(WORKSTATION)/bin/python -m tests.benchmarks.$(subst -,_,$*)
 
 # --- environments -----------------------------------------------------------------------
 

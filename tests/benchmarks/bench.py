@@ -6,6 +6,7 @@ A benchmark is a module with a function that returns a :class:`Result`; its make
 
 import dataclasses
 import json
+import logging
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,11 @@ class Result:
     columns: Sequence[str]
     rows: Sequence[Sequence[Value]]
     figures: Mapping[str, float]
+
+
+def show_progress() -> None:
+    """Let linegate tell on standard error what it is doing."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
 
 
 def write(result: Result, folder: Path = FOLDER) -> Path:

@@ -2,14 +2,10 @@
 
 ``make bench-near-duplicates`` prints a table and writes ``build/benchmarks/near-duplicates.json``.
 Pictures: solar cells of the pip package elpv-dataset (non-commercial use only), and crops of
-DeepPCB where ``--deeppcb FOLDER`` says where they are (``train`` and ``test`` folders with one
-sub-folder a class).
+DeepPCB.
 """
 
-import argparse
 import dataclasses
-import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +19,8 @@ from linegate_training.data.alignment import Aligner
 from linegate_training.data.clusters import Clusters
 from linegate_training.data.duplicates import Pair, find_near_duplicates
 from linegate_training.data.looks import THUMBNAIL_SIDE
+from tests.benchmarks.bench import Result, write
+from tests.benchmarks.deeppcb import unpack
 
 COPIES_OF_EACH_KIND = 60
 TIMED_IMAGES = 10_000
@@ -202,32 +200,31 @@ def time_search(images: Sequence[UInt8Array]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - cpu
 
 
-def main() -> None:
-    """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--deeppcb", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/near-duplicates.json"))
-    options = parser.parse_args()
-    sets = {"solar cells": solar_cells()}
-    if options.deeppcb is not None:
-        sets["DeepPCB crops"] = deeppcb(options.deeppcb)
-    results: dict[str, object] = {}
+def run() -> Result:
+    """Measure both sets, and time the search."""
+    sets = {"solar cells": solar_cells(), "DeepPCB crops": deeppcb(unpack())}
+    rows: list[tuple[str, str, float]] = []
+    figures: dict[str, float] = {}
     for name, images in sets.items():
-        figures = measure(images)
-        results[name] = dataclasses.asdict(figures)
-        sys.stdout.write(f"{name}: {figures.pictures} pictures, {figures.copies} copies\n")
-        for kind, share in figures.recall.items():
-            sys.stdout.write(f"  recall {share:6.1%}  {kind}\n")
-        sys.stdout.write(
-            f"  precision {figures.precision:.1%}; without copies {figures.pairs_in_originals} "
-            f"pairs of {figures.images_in_originals} pictures; {figures.cpu_seconds:.1f} s of CPU\n"
-        )
+        found = measure(images)
+        rows += [(name, f"recall, {kind}", share) for kind, share in found.recall.items()]
+        rows += [
+            (name, "precision of pairs with a copy", found.precision),
+            (name, "pairs without copies", float(found.pairs_in_originals)),
+            (name, "pictures in these", float(found.images_in_originals)),
+            (name, "seconds of CPU", found.cpu_seconds),
+        ]
+        figures[f"{name}.least_recall"] = min(found.recall.values())
+        figures[f"{name}.precision"] = found.precision
     wall, cpu = time_search(sets["solar cells"])
-    results["wall_and_cpu_seconds_for_10000_pictures"] = (wall, cpu)
-    sys.stdout.write(f"{TIMED_IMAGES} pictures: {wall:.1f} s, {cpu:.1f} s of CPU\n")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(results, indent=2) + "\n")
+    return Result(
+        name="near-duplicates",
+        protocol=f"{COPIES_OF_EACH_KIND} copies of each kind are added and searched for",
+        columns=("pictures", "figure", "value"),
+        rows=rows,
+        figures={**figures, "seconds_10000": wall, "cpu_seconds_10000": cpu},
+    )
 
 
 if __name__ == "__main__":
-    main()
+    write(run())

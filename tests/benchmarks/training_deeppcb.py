@@ -10,7 +10,6 @@ https://github.com/tangsanli5201/DeepPCB (MIT).
 """
 
 import argparse
-import tarfile
 import time
 from pathlib import Path
 
@@ -18,27 +17,18 @@ from linegate_training.data.split import Fractions
 from linegate_training.data.split_options import NearDuplicates
 from linegate_training.options import ExistingRun, Quality, TrainOptions
 from linegate_training.run import train
-from tests.benchmarks.bench import FOLDER, Result, write
+from tests.benchmarks.bench import FOLDER, Result, show_progress, write
+from tests.benchmarks.deeppcb import unpack
 from tests.benchmarks.runs import remember, scores_on_test
 
-CROPS = Path("tests/data/deeppcb_crops.tar.gz")
 _FRACTIONS = Fractions(train=0.88, validation=0.1, calibration=0.01, test=0.01)
 _BOARD = r"^(\d+)_"
-
-
-def unpack(folder: Path) -> Path:
-    """Unpack the crops, unless they are there already."""
-    crops = folder / "deeppcb_crops"
-    if not crops.is_dir():
-        with tarfile.open(CROPS) as archive:
-            archive.extractall(folder, filter="data")
-    return crops
 
 
 def recipes(folder: Path) -> dict[str, TrainOptions]:
     """Return what is trained, by the name of its figure."""
     common = {
-        "data": unpack(folder),
+        "data": unpack(),
         "good": ("ok",),
         "group_pattern": _BOARD,
         "fractions": _FRACTIONS,
@@ -84,6 +74,7 @@ def measure(folder: Path, names: list[str]) -> Result:
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipes", nargs="*", default=["basic_cnn", "best"])
+    show_progress()
     folder = FOLDER / "deeppcb"
     folder.mkdir(parents=True, exist_ok=True)
     write(measure(folder, parser.parse_args().recipes))

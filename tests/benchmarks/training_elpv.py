@@ -32,7 +32,7 @@ from linegate_training.data.split_options import NearDuplicates
 from linegate_training.demo.elpv import DEFECT, GOOD, lay_out
 from linegate_training.options import ExistingRun, Quality, TrainOptions
 from linegate_training.run import train
-from tests.benchmarks.bench import FOLDER, Result, write
+from tests.benchmarks.bench import FOLDER, Result, show_progress, write
 from tests.benchmarks.runs import OnTest, remember, scores_on_test
 
 _TEST_SHARE = 0.25
@@ -132,6 +132,7 @@ def _main() -> None:
     parser.add_argument("--default-seeds", type=int, default=5)
     parser.add_argument("--best-seeds", type=int, default=3)
     arguments = parser.parse_args()
+    show_progress()
     folder = FOLDER / "elpv"
     folder.mkdir(parents=True, exist_ok=True)
     seeds = {

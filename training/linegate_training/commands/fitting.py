@@ -40,8 +40,8 @@ def fitting_options(arguments: argparse.Namespace) -> dict[str, Any]:
     strengths = {name: getattr(arguments, name) for name in _STRENGTHS}
     same_name = (
         "quality", "epochs", "batch_size", "learning_rate", "head_rate", "weight_decay", "average",
-        "monitor", "patience", "fine_tune_after", "variants", "label_smoothing", "balance", "precision",
-        "tensorboard", "seed",
+        "monitor", "patience", "fine_tune_after", "variants", "label_smoothing", "balance",
+        "precision", "tensorboard", "seed",
     )  # fmt: skip
     return {
         **{name: getattr(arguments, name) for name in same_name},
