@@ -166,7 +166,7 @@ def test_the_head_learns_at_its_own_rate() -> None:
 
 
 def test_the_average_of_the_weights_is_kept_and_not_trained_on() -> None:
-    plan = replaced(rates=Rates(highest=0.05, average=0.9), epochs=8)
+    plan = replaced(rates=Rates(highest=0.05, average=2.0), epochs=8)
     plain, averaged = net(), net()
     rows = fit(plain, examples(128, 1), examples(64, 2), replaced(epochs=8))
     average_rows = fit(averaged, examples(128, 1), examples(64, 2), plan)

@@ -83,7 +83,7 @@ def fine_tuning(folder: Path, **changes: object) -> TrainOptions:
         "weights": str(folder.parent / "weights.keras"),
         "epochs": 6,
         "learning_rate": 1e-3,
-        "average": 0.8,
+        "average": 2.0,
         "augmentation": Augmentation(noise=3.0),
         **changes,
     }

@@ -325,7 +325,7 @@ def test_fine_tuning_without_weights_is_refused() -> None:
         {"learning_rate": 0.0},
         {"label_smoothing": 1.0},
         {"variants": 0},
-        {"average": 1.0},
+        {"average": -1.0},
         {"size": (0, 5)},
         {"group_block": 2, "group_pattern": "(a)"},
         {"group_block": 2, "split": Path("split.csv")},

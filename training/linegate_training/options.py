@@ -117,7 +117,7 @@ class TrainOptions:
         learning_rate: highest learning rate of the schedule.
         head_rate: the head learns so many times as fast as the other layers.
         weight_decay: decoupled decay of the weights.
-        average: momentum of the moving average of the weights; 0 is none.
+        average: so many epochs the moving average of the weights reaches back; 0 is none.
         monitor: which score on the validation part decides.
         patience: training stops after so many epochs without a better score.
         fine_tune_after: layers after this one are fine-tuned, those up to it stay.
@@ -188,7 +188,7 @@ class TrainOptions:
         _check_range("number of variants", self.variants, 1, 64)
         _check_range("head rate", self.head_rate, 1e-3, 1e3)
         _check_range("weight decay", self.weight_decay, 0.0, 1.0)
-        _check_range("average", self.average, 0.0, 0.99999)
+        _check_range("average", self.average, 0.0, 1000.0)
         _check_range("label smoothing", self.label_smoothing, 0.0, 0.5)
         _check_range("learning rate", self.learning_rate, 1e-8, 10.0)
         for side in self.size or ():

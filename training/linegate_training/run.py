@@ -51,11 +51,11 @@ class _Recipe:
 
 _FINE_TUNING = {
     Quality.DEFAULT: _Recipe(epochs=8, learning_rate=3e-4, average=0.0, patience=5),
-    Quality.BEST: _Recipe(epochs=24, learning_rate=3e-4, average=0.99, patience=24),
+    Quality.BEST: _Recipe(epochs=24, learning_rate=3e-4, average=1.0, patience=24),
 }
 _FROM_NOTHING = {
-    Quality.DEFAULT: _Recipe(epochs=40, learning_rate=1e-3, average=0.98, patience=10),
-    Quality.BEST: _Recipe(epochs=120, learning_rate=1e-3, average=0.98, patience=30),
+    Quality.DEFAULT: _Recipe(epochs=40, learning_rate=1e-3, average=0.5, patience=10),
+    Quality.BEST: _Recipe(epochs=120, learning_rate=1e-3, average=0.5, patience=30),
 }
 
 

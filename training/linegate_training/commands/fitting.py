@@ -109,9 +109,9 @@ def _configure_schedule(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--average",
         type=float,
-        metavar="MOMENTUM",
-        help="keep a moving average of the weights; 0 is none (default: none with pretrained "
-        "weights, 0.98 without)",
+        metavar="EPOCHS",
+        help="keep a moving average of the weights that reaches so far back; 0 is none (default: "
+        "none with pretrained weights, 0.5 without)",
     )
     _add(group, "variants", int, "N", "variants of each image that are kept for fine-tuning")
     _add(group, "batch-size", int, "N", "images a step")

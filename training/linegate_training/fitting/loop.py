@@ -151,7 +151,7 @@ def _compile(model: keras.Model, plan: Plan, steps: int, head: keras.layers.Laye
             from_logits=True, label_smoothing=plan.label_smoothing
         )
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-    optimizer = make_optimizer(plan.rates, head, plan.epochs * steps)
+    optimizer = make_optimizer(plan.rates, head, epochs=plan.epochs, steps=steps)
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=jit_compile())
 
 

@@ -17,8 +17,8 @@ class Rates:
         highest: learning rate at the end of the warm-up, for all layers but the head.
         head_factor: the head learns so many times as fast.
         weight_decay: decoupled decay (Loshchilov and Hutter 2019) of kernels; 0 is none.
-        average: momentum of the moving average of all weights (Polyak and Juditsky
-            1992); 0 is none.
+        average: so many epochs the exponential moving average of all weights reaches
+            back (Polyak and Juditsky 1992); 0 is none.
     """
 
     highest: float
@@ -53,15 +53,17 @@ class SeparateRates(keras.optimizers.Adam):  # type: ignore[misc]
 
 
 def make_optimizer(
-    rates: Rates, head: keras.layers.Layer | None, total_steps: int
+    rates: Rates, head: keras.layers.Layer | None, *, epochs: int, steps: int
 ) -> keras.optimizers.Optimizer:
     """Return an optimizer that warms up, then falls along a cosine to zero.
 
     Args:
         rates: how far a step goes.
         head: the layer that learns with :attr:`Rates.head_factor`.
-        total_steps: after which the rate is zero (Loshchilov and Hutter 2017).
+        epochs: after which the rate is zero (Loshchilov and Hutter 2017).
+        steps: an epoch.
     """
+    total_steps = epochs * steps
     warm_up = max(1, round(total_steps * _WARM_UP))
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, total_steps - warm_up), warmup_target=rates.highest, warmup_steps=warm_up
@@ -73,7 +75,8 @@ def make_optimizer(
         learning_rate=schedule,
         weight_decay=rates.weight_decay or None,
         use_ema=bool(rates.average),
-        ema_momentum=rates.average or 0.99,
+        # Told in epochs, it is right for few steps as for many.
+        ema_momentum=max(0.0, 1 - 1 / (rates.average * steps)) if rates.average else 0.0,
     )
     if rates.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
