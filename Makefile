@@ -21,6 +21,7 @@ help:
 	@echo "             make demo FRESH=1 does every step again"
 	@echo "make test    all tests, lint and types"
 	@echo "make lint | types | imports | test-workstation | test-device | test-device-old"
+	@echo "make test-networks   trains, exports and runs every network (about half an hour)"
 	@echo "make bench-training-elpv | bench-training-deeppcb | bench-training-input | bench-near-duplicates"
 	@echo "             measure what the READMEs quote (hours)"
 	@echo "make clean   remove everything under build/"
@@ -62,6 +63,12 @@ imports: $(WORKSTATION)/.developed
 test-workstation: $(WORKSTATION)/.developed
 	$(SAY) "tests of training, export and the whole line"
 	@$(WORKSTATION)/bin/python -m pytest -q tests $(addprefix --ignore=,$(DEVICE_TESTS))
+
+# Every network trained, exported and run; long, so no part of `make test`.
+.PHONY: test-networks
+test-networks: $(WORKSTATION)/.developed
+	$(SAY) "every network through the whole line (about half an hour)"
+	@$(WORKSTATION)/bin/python -m pytest -q -m slow tests/training
 
 test-device: $(DEVICE)/.installed $(DEVICE_TEST)/.installed
 	$(SAY) "tests of the device, where nothing but the runtime wheel is installed"

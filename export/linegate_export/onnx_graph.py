@@ -15,6 +15,7 @@ import onnx
 
 from linegate_bundle.manifest import LOGITS, Quantization
 from linegate_export.conversion import INPUT, ConversionError
+from linegate_export.onnx_fully_connected import keeping_biases
 
 OPSET = 17
 _PRODUCER = "linegate"
@@ -27,7 +28,7 @@ def tflite_to_onnx(content: bytes) -> Any:
     with tempfile.TemporaryDirectory(prefix="linegate-") as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(content)
-        with _root_logger_untouched():
+        with _root_logger_untouched(), keeping_biases():
             model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
     return canonical(model)
 

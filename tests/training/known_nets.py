@@ -1,5 +1,6 @@
 """Nets whose weights are set by hand, so that it is known what they look at."""
 
+import enum
 from pathlib import Path
 
 import keras
@@ -24,7 +25,14 @@ from linegate_bundle.run_folder import (
     encode_split,
     sha256_file,
 )
-from linegate_training.networks.base import HeadKind
+
+
+class HeadKind(enum.Enum):
+    """How a known net makes logits: with a class map before pooling, or behind flattening."""
+
+    CLASS_MAP = "class_map"
+    DENSE = "dense"
+
 
 SIDE = 24
 EDGE, BRIGHT = 0, 1

@@ -10,11 +10,13 @@ from linegate_training.augment.augmentation import Augmentation
 from linegate_training.commands.train import COMMAND, parse_options
 from linegate_training.data.split import Fractions
 from linegate_training.data.split_options import NearDuplicates
+from linegate_training.networks.names import NETWORKS
 from linegate_training.options import (
     Balance,
     CorruptImages,
     Cost,
     ExistingRun,
+    Head,
     Monitor,
     Precision,
     Quality,
@@ -34,7 +36,8 @@ def test_without_options_the_defaults_of_the_function_hold() -> None:
 
 def test_every_option_arrives() -> None:
     options = parsed(
-        "--name", "cells", "--network", "basic_cnn", "--weights", "w.keras", "--size", "32x24",
+        "--name", "cells", "--network", "mobilenet_v2", "--alpha", "0.35", "--head", "pooled",
+        "--weights", "w.keras", "--size", "32x24",
         "--colour", "gray", "--resize", "linear_exact", "--fit", "letterbox", "--good", "a",
         "--good", "b", "--group-block", "40", "--near-duplicates", "ignore",
         "--fractions", "0.4", "0.2", "0.2", "0.2",
@@ -50,7 +53,9 @@ def test_every_option_arrives() -> None:
         data=Path("photographs"),
         out=Path("run"),
         name="cells",
-        network="basic_cnn",
+        network="mobilenet_v2",
+        alpha=0.35,
+        head=Head.POOLED,
         weights="w.keras",
         size=(32, 24),
         colour=Colour.GRAY,
@@ -90,7 +95,7 @@ def test_every_option_arrives() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--network", "resnet5000"),
+        ("--head", "big"),
         ("--size", "big"),
         ("--group-block", "2", "--split", "s.csv"),
         ("--fractions", "1"),
@@ -124,6 +129,16 @@ def test_the_command_line_trains_and_says_what_it_does(
     )
 
 
+def test_unknown_network_lists_the_names_and_leaves_nothing(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", str(photographs), "--out", str(tmp_path / "run")]
+    assert cli.main([*arguments, "--network", "resnet5000"]) == ConfigError.exit_code
+    message = capsys.readouterr().err
+    assert "unknown network 'resnet5000'; valid are: alexnet, basic_cnn, " in message
+    assert not (tmp_path / "run").exists()
+
+
 def test_errors_in_the_photographs_have_their_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,4 +153,6 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for option in ("--good CLASS", "--group-block N", "--split FILE", "--skip-corrupt", "--force"):
         assert option in shown
+    for name in NETWORKS:
+        assert name in shown
     assert "good, ok, functional, normal, pass" in " ".join(shown.split())

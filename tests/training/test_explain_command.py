@@ -8,7 +8,7 @@ from linegate_bundle.errors import ConfigError, DataError, OutputError
 from linegate_bundle.images import read_image
 from linegate_training.commands.explain import COMMAND
 from tests.training.html_page import Page
-from tests.training.known_nets import TWO, blob, known_net, write_run
+from tests.training.known_nets import TWO, HeadKind, blob, known_net, write_run
 
 TINY = Path(__file__).parents[1] / "data" / "tiny.linegate"
 
@@ -32,7 +32,6 @@ def images(tmp_path: Path) -> list[Path]:
 def test_a_run_becomes_pictures_and_a_page_that_needs_nothing_else(
     tmp_path: Path, images: list[Path]
 ) -> None:
-    from linegate_training.networks.base import HeadKind
 
     write_run(tmp_path / "run", known_net(HeadKind.CLASS_MAP), TWO)
     out = tmp_path / "out" / "deep"

@@ -11,10 +11,20 @@ from linegate_training.explain.heat import occlusion, weighted_maps
 from linegate_training.explain.keras_source import KerasSource, open_run
 from linegate_training.explain.open import open_source
 from linegate_training.explain.source import ModelFacts, explain
-from linegate_training.networks.base import HeadKind, activation_for, build_model
-from linegate_training.networks.efficientnet_lite0 import NETWORK
+from linegate_training.networks.base import activation_for, build_model
+from linegate_training.networks.efficientnet_lite0 import EFFICIENTNET_LITE0
 from tests.training import known_nets
-from tests.training.known_nets import BRIGHT, EDGE, SPEC, THREE, TWO, blob, edge, known_net
+from tests.training.known_nets import (
+    BRIGHT,
+    EDGE,
+    SPEC,
+    THREE,
+    TWO,
+    HeadKind,
+    blob,
+    edge,
+    known_net,
+)
 from tests.training.tiny import TINY
 
 HEADS = list(HeadKind)
@@ -122,7 +132,7 @@ def test_normalization_and_activation_belong_to_their_convolution() -> None:
 
 
 def test_a_deep_net_shows_the_turning_points_only() -> None:
-    model = build_model(NETWORK, (32, 32, 3), 2)
+    model = build_model(EFFICIENTNET_LITE0, (32, 32, 3), 2)
     net = KerasSource(model, ModelFacts("deep", "", TWO, SPEC), activation_for(2))
     explanation = net.explain_pixels(np.zeros((32, 32, 3), np.uint8))
     names = [stage.info.name for stage in explanation.stages]

@@ -14,8 +14,17 @@ from linegate_training.explain.keras_source import open_run
 from linegate_training.explain.open import open_source
 from linegate_training.explain.source import Source, explain
 from linegate_training.explain.tflite_source import TfliteSource, open_bundle
-from linegate_training.networks.base import HeadKind
-from tests.training.known_nets import EDGE, SPEC, THREE, TWO, blob, edge, known_net, write_run
+from tests.training.known_nets import (
+    EDGE,
+    SPEC,
+    THREE,
+    TWO,
+    HeadKind,
+    blob,
+    edge,
+    known_net,
+    write_run,
+)
 
 TINY = Path(__file__).parents[1] / "data" / "tiny.linegate"
 

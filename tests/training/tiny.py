@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from linegate_bundle.manifest import Colour
-from linegate_training.networks.base import HeadKind, Network, Tensor, build_model
+from linegate_training.networks.base import Network, Tensor, build_model
 
 SHAPE = (16, 16, 3)
 
@@ -27,7 +27,6 @@ TINY = Network(
     scale=1 / 128,
     offset=-127 / 128,
     body=_body,
-    head=HeadKind.CLASS_MAP,
     dropout=0.1,
     cuts=("relu0", "relu1", "relu2"),
     fine_tune_after="relu1",

@@ -76,6 +76,19 @@ class Precision(enum.StrEnum):
     MIXED = "mixed"
 
 
+class Head(enum.StrEnum):
+    """What stands between the last map of features and the logits.
+
+    ``published``: what the network's publication has there, such as hidden dense layers.
+    ``pooled``: a 1x1 convolution, then global average pooling. It is smaller, and its map
+    before the pooling shows where in the image the evidence is. For networks that pool
+    before a single dense layer both are the same function, and the second is built.
+    """
+
+    PUBLISHED = "published"
+    POOLED = "pooled"
+
+
 class CorruptImages(enum.StrEnum):
     """What happens when an image file cannot be decoded."""
 
@@ -98,7 +111,9 @@ class TrainOptions:
         data: folder of photographs with one sub-folder a class, or a CSV file.
         out: the run folder to write.
         name: name of the model, later of its bundle; default: that of the data folder.
-        network: name of the network.
+        network: name of the network, or ``module:function`` of Keras or of one's own.
+        alpha: width multiplier, for networks that have one.
+        head: what stands between the last map of features and the logits.
         weights: ``imagenet``, ``none``, or the path of a file with weights.
         size: width and height of the network's input in pixels.
         colour: channels of the network's input.
@@ -142,6 +157,8 @@ class TrainOptions:
     out: Path
     name: str | None = None
     network: str = "efficientnet_lite0"
+    alpha: float | None = None
+    head: Head | None = None
     weights: str | None = None
     size: tuple[int, int] | None = None
     colour: Colour | None = None
@@ -190,6 +207,7 @@ class TrainOptions:
         _check_range("weight decay", self.weight_decay, 0.0, 1.0)
         _check_range("average", self.average, 0.0, 1000.0)
         _check_range("label smoothing", self.label_smoothing, 0.0, 0.5)
+        _check_range("alpha", self.alpha, 0.1, 4.0)
         _check_range("learning rate", self.learning_rate, 1e-8, 10.0)
         for side in self.size or ():
             _check_range("size", side, 1, 4096)

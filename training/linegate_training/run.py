@@ -28,11 +28,11 @@ from linegate_training.fitting.optimizer import Rates
 from linegate_training.fitting.recipe import fine_tune, fit_whole
 from linegate_training.networks.base import NORMALIZATION, Network, build_model
 from linegate_training.networks.registry import load_network
-from linegate_training.options import NO_WEIGHTS, Quality, TrainOptions
+from linegate_training.options import NO_WEIGHTS, Head, Quality, TrainOptions
 from linegate_training.provenance import Setting, configuration, versions
 from linegate_training.run_writer import Result, check_out, describe_weights, write_run
 from linegate_training.unfinished import Unfinished
-from linegate_training.weights.load import default_weights, load_weights
+from linegate_training.weights.load import default_head, default_weights, load_weights
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,18 +44,18 @@ class _Recipe:
     """What a training takes where the options say nothing."""
 
     epochs: int
-    learning_rate: float
     average: float
     patience: int
 
 
 _FINE_TUNING = {
-    Quality.DEFAULT: _Recipe(epochs=8, learning_rate=3e-4, average=0.0, patience=5),
-    Quality.BEST: _Recipe(epochs=24, learning_rate=3e-4, average=1.0, patience=24),
+    Quality.DEFAULT: _Recipe(epochs=8, average=0.0, patience=5),
+    Quality.BEST: _Recipe(epochs=24, average=1.0, patience=24),
 }
+_FINE_TUNING_RATE = 3e-4
 _FROM_NOTHING = {
-    Quality.DEFAULT: _Recipe(epochs=40, learning_rate=1e-3, average=0.5, patience=10),
-    Quality.BEST: _Recipe(epochs=120, learning_rate=1e-3, average=0.5, patience=30),
+    Quality.DEFAULT: _Recipe(epochs=40, average=0.5, patience=10),
+    Quality.BEST: _Recipe(epochs=120, average=0.5, patience=30),
 }
 
 
@@ -73,8 +73,9 @@ def train(options: TrainOptions) -> RunFolder:
     """
     started = time.monotonic()
     check_out(options.out, options.existing_run)
-    network = load_network(options.network)
+    network = load_network(options.network, options.alpha)
     options = resolve(options, network)
+    head = options.head or Head.PUBLISHED
     spec = _preprocess_spec(options, network)
     augmenter = Augmenter(options.augmentation, spec.shape, options.seed)
     dataset = load_dataset(options.data)
@@ -85,11 +86,13 @@ def train(options: TrainOptions) -> RunFolder:
     try:
         keras.utils.set_random_seed(options.seed)
         with arithmetic(options.precision):
-            model = build_model(network, spec.shape, len(labels))
+            model = build_model(network, spec.shape, len(labels), head)
         load_weights(network, model, options.weights or NO_WEIGHTS)
         learned = _learn_from(prepared, labels, augmenter, options)
         history = _fit(model, learned, options, unfinished, checkpoint)
-        result = Result(_float32(network, model, len(labels)), spec, labels, prepared, history)
+        result = Result(
+            _float32(network, model, len(labels), head), spec, labels, prepared, history
+        )
         run = write_run(result, options)
     finally:
         unfinished.tidy()
@@ -104,6 +107,7 @@ def resolve(options: TrainOptions, network: Network) -> TrainOptions:
     Raises:
         ConfigError: fine-tuning is asked for where there is nothing to fine-tune, or
             from a layer that is none of the network's.
+        DataError: the file of weights is damaged.
     """
     weights = options.weights or default_weights(network)
     tuned = weights != NO_WEIGHTS and bool(network.cuts)
@@ -119,15 +123,17 @@ def resolve(options: TrainOptions, network: Network) -> TrainOptions:
             f"{network.name} cannot be fine-tuned after {cut!r}; valid are: {', '.join(cuts)}"
         )
     recipe = (_FINE_TUNING if tuned else _FROM_NOTHING)[options.quality]
+    rate = _FINE_TUNING_RATE if tuned else network.learning_rate
     return dataclasses.replace(
         options,
         data=options.data.absolute(),
         name=options.name or _name(options),
         weights=weights,
+        head=options.head or default_head(network, weights),
         size=options.size or (network.size, network.size),
         colour=options.colour or network.colour,
         epochs=recipe.epochs if options.epochs is None else options.epochs,
-        learning_rate=options.learning_rate or recipe.learning_rate,
+        learning_rate=options.learning_rate or rate,
         average=recipe.average if options.average is None else options.average,
         patience=options.patience or recipe.patience,
         fine_tune_after=(cut or _cut(network, options.quality)) if tuned else None,
@@ -168,11 +174,11 @@ def _identity(options: TrainOptions, prepared: Prepared) -> dict[str, Setting]:
     }
 
 
-def _float32(network: Network, model: keras.Model, labels: int) -> keras.Model:
+def _float32(network: Network, model: keras.Model, labels: int, head: Head) -> keras.Model:
     """Return the model as layers that compute in float32, whatever it was trained in."""
     if all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
-    plain = build_model(network, model.input_shape[1:], labels)
+    plain = build_model(network, model.input_shape[1:], labels, head)
     plain.set_weights(model.get_weights())
     return plain
 

@@ -16,7 +16,7 @@ from linegate_training.commands.photographs import (
     split_options,
 )
 from linegate_training.networks.names import NETWORKS
-from linegate_training.options import CorruptImages, ExistingRun, TrainOptions
+from linegate_training.options import CorruptImages, ExistingRun, Head, TrainOptions
 from linegate_training.tensorflow_switches import set_switches
 
 _DEFAULTS = TrainOptions(data=Path(), out=Path())
@@ -60,15 +60,32 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _configure_network(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--network",
-        choices=NETWORKS,
         default=_DEFAULTS.network,
-        help="the network to train (default: %(default)s)",
+        metavar="NAME|MODULE:FUNCTION",
+        help=f"the network to train: {', '.join(NETWORKS)}; or a function of Keras, such as "
+        "keras.applications:EfficientNetB0, or of your own, such as my_net:build in the current "
+        "folder, that takes normalized images and returns features (default: %(default)s)",
+    )
+    group.add_argument(
+        "--alpha",
+        type=float,
+        metavar="FACTOR",
+        help="width of the network in relation to the published one, such as 0.35 for mobilenet_v2",
+    )
+    group.add_argument(
+        "--head",
+        type=Head,
+        choices=list(Head),
+        help="what follows the last map of features: published has the hidden layers of the "
+        "publication, pooled is small and comes with a map that shows where the evidence is "
+        "(default: pooled with pretrained weights, published without)",
     )
     group.add_argument(
         "--weights",
         metavar="imagenet|none|FILE",
-        help="where the network starts: its ImageNet weights, random ones, or those of a .pth or "
-        ".keras file (default: imagenet if the network has such weights)",
+        help="where the network starts: its ImageNet weights, random ones, or those of a file: "
+        ".pth or .h5 as published (without top), .keras of another run (default: imagenet if the "
+        "network has such weights; some are downloaded by Keras)",
     )
     group.add_argument(
         "--size",
@@ -131,6 +148,8 @@ def parse_options(arguments: argparse.Namespace) -> TrainOptions:
         out=arguments.out,
         name=arguments.name,
         network=arguments.network,
+        alpha=arguments.alpha,
+        head=arguments.head,
         weights=arguments.weights,
         size=arguments.size,
         colour=arguments.colour,

@@ -8,7 +8,6 @@ first layer after the input, :data:`LOGITS` the last before the activation, and
 """
 
 import dataclasses
-import enum
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import keras
 
 from linegate_bundle.errors import ConfigError
 from linegate_bundle.manifest import Activation, Colour
+from linegate_training.options import Head
 
 IMAGE = "image"
 NORMALIZATION = "normalization"
@@ -24,23 +24,18 @@ LOGIT_MAP = "logit_map"
 LOGITS = "logits"
 PROBABILITIES = "probabilities"
 
+_MAP_RANK = 4
+"""Batch, height, width, channels."""
+
+_BATCH_NORM_MOMENTUM = 0.9
+"""With Keras' 0.99, and the 0.999 of its MobileNets, a net that has learned for a few hundred
+steps says something else in use than in training."""
+
 _BINARY = 2
 """Two labels share one logit."""
 
 Tensor = Any
 """A symbolic Keras tensor; Keras has no public type for it that mypy understands."""
-
-
-class HeadKind(enum.Enum):
-    """How features become logits.
-
-    ``CLASS_MAP`` is a 1x1 convolution and then global average pooling: the same
-    function as pooling before a dense layer, but the map before the pooling shows
-    where in the image the evidence is. ``DENSE`` is for networks that flatten.
-    """
-
-    CLASS_MAP = "class_map"
-    DENSE = "dense"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,20 +45,26 @@ class Network:
     Attributes:
         name: what ``--network`` calls it.
         size: default width and height of the input, in pixels.
-        smallest_size: below it the body has no pixels left.
+        smallest_size: below it some layer has no pixels left.
         colour: default channels of the input.
         scale: with ``offset`` the normalization ``pixel * scale + offset``.
-        offset: see ``scale``.
-        body: from normalized images ``(batch, height, width, channels)`` to features.
-        head: what follows the features.
-        dropout: share of the features that the head's training drops.
+        offset: see ``scale``; for export ``offset / scale`` must be a whole number from
+            -255 to 0.
+        body: from normalized images ``(batch, height, width, channels)`` to a map of
+            features of the same rank, or to features ``(batch, features)`` if it
+            flattens or pools by itself.
+        hidden: what the publication has between that map and the logits, from the map to
+            features ``(batch, features)``; None if it pools and is followed by logits.
+        dropout: share of the features that the training drops before pooling.
         cuts: names of layers where fine-tuning can start, in the order of the data
             flow; the layers after a cut are trained, those up to it stay. Empty if the
             network is always trained as a whole.
         fine_tune_after: the cut that is taken if nothing is said.
-        load_imagenet: reads the published ImageNet weights into a model's body, from
-            the given file or, if None, from where they are installed; absent if there
-            are none.
+        learning_rate: highest rate of a training from random weights.
+        load_imagenet: reads pretrained weights into a model's body, from the given file
+            or, if None, the ImageNet weights from where they are published or installed;
+            absent if there are none.
+        with_alpha: returns the network with another width; absent if it has no multiplier.
     """
 
     name: str
@@ -73,27 +74,32 @@ class Network:
     scale: float
     offset: float
     body: Callable[[Tensor], Tensor]
-    head: HeadKind
-    dropout: float
+    hidden: Callable[[Tensor], Tensor] | None = None
+    dropout: float = 0.0
     cuts: tuple[str, ...] = ()
     fine_tune_after: str | None = None
+    learning_rate: float = 1e-3
     load_imagenet: Callable[[keras.Model, Path | None], None] | None = None
+    with_alpha: Callable[[float], "Network"] | None = None
 
 
-def build_model(network: Network, shape: tuple[int, int, int], labels: int) -> keras.Model:
+def build_model(
+    network: Network, shape: tuple[int, int, int], labels: int, head: Head = Head.PUBLISHED
+) -> keras.Model:
     """Build a network with a fresh head.
 
     Args:
         network: which one.
         shape: ``(height, width, channels)`` of the input.
         labels: number of classes; two share one logit, which speaks for the second.
+        head: what stands between the last map of features and the logits.
 
     Returns:
         A model from float32 pixels 0..255 of shape ``(batch, *shape)`` to probabilities
         of shape ``(batch, 1)`` for two labels, ``(batch, labels)`` for more.
 
     Raises:
-        ConfigError: the image is too small for the network.
+        ConfigError: the image is too small for the network, or it has no map to pool.
     """
     if min(shape[:2]) < network.smallest_size:
         raise ConfigError(
@@ -102,10 +108,16 @@ def build_model(network: Network, shape: tuple[int, int, int], labels: int) -> k
         )
     image = keras.Input(shape, name=IMAGE)
     x = keras.layers.Rescaling(network.scale, network.offset, name=NORMALIZATION)(image)
-    x = _head(network, network.body(x), logits=1 if labels == _BINARY else labels)
+    x = network.body(x)
+    if head is Head.PUBLISHED and network.hidden is not None:
+        x = network.hidden(x)
+    x = _logits(network, x, count=1 if labels == _BINARY else labels, head=head)
     activation = activation_for(labels)
     x = keras.layers.Activation(activation.value, name=PROBABILITIES)(x)
-    return keras.Model(image, x, name=network.name)
+    # A colon may not stand in TensorFlow's names.
+    model = keras.Model(image, x, name=network.name.replace(":", "."))
+    _set_momentum(model)
+    return model
 
 
 def activation_for(labels: int) -> Activation:
@@ -127,13 +139,24 @@ def logit_layer(model: keras.Model) -> keras.layers.Layer:
     return model.get_layer(LOGIT_MAP if LOGIT_MAP in names else LOGITS)
 
 
-def _head(network: Network, features: Tensor, logits: int) -> Tensor:
-    if network.head is HeadKind.DENSE:
+def _set_momentum(model: keras.Model) -> None:
+    """Let the statistics of batch normalization follow within tens of steps, not thousands."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = _BATCH_NORM_MOMENTUM
+
+
+def _logits(network: Network, features: Tensor, count: int, head: Head) -> Tensor:
+    if len(features.shape) == _MAP_RANK:
         if network.dropout:
-            features = keras.layers.Dropout(network.dropout, name="dropout")(features)
-        return keras.layers.Dense(logits, name=LOGITS)(features)
-    if network.dropout:
-        # Whole channels, so that it equals dropping features after the pooling.
-        features = keras.layers.SpatialDropout2D(network.dropout, name="dropout")(features)
-    class_map = keras.layers.Conv2D(logits, 1, name=LOGIT_MAP)(features)
-    return keras.layers.GlobalAveragePooling2D(name=LOGITS)(class_map)
+            # Whole channels, so that it equals dropping features after the pooling.
+            drop = keras.layers.SpatialDropout2D(network.dropout, name="head_dropout")
+            features = drop(features)
+        class_map = keras.layers.Conv2D(count, 1, name=LOGIT_MAP)(features)
+        return keras.layers.GlobalAveragePooling2D(name=LOGITS)(class_map)
+    if head is Head.POOLED:
+        raise ConfigError(
+            f"{network.name} gives features of the shape {features.shape}, and the head 'pooled' "
+            "needs a map of them; choose --head published"
+        )
+    return keras.layers.Dense(count, name=LOGITS)(features)

