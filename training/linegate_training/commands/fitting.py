@@ -145,8 +145,8 @@ def _configure_loss(group: argparse._ArgumentGroup) -> None:
 
 def _configure_augmentation(group: argparse._ArgumentGroup) -> None:
     group.description = (
-        "Images are shown in variants. Each strength is the most that is drawn; 0 switches it "
-        "off. By default nothing hides a defect: what moves it out of the picture, covers or "
+        "Images are shown in variants. Each strength is the most that is drawn; 0 switches it\n"
+        "off. By default nothing hides a defect: what moves it out of the picture, covers or\n"
         "smears it must be asked for."
     )
     group.add_argument(

@@ -35,10 +35,10 @@ def configure_corrupt(group: argparse._ActionsContainer) -> None:
 def configure_split(group: argparse._ArgumentGroup) -> None:
     """Add how the photographs are divided, all but the seed."""
     group.description = (
-        "Images of one group are never divided. Say what belongs together where pictures show "
-        "the same part or module, or the test part flatters. If nothing is said, pictures that "
-        "look alike are a group: near duplicates, and bursts of one part. Identical files always "
-        "stay together."
+        "Images of one group are never divided. Say what belongs together where pictures show\n"
+        "the same part or module, or the test part flatters. If nothing is said, pictures that\n"
+        "look alike are a group: near duplicates, and bursts of one part. Identical files\n"
+        "always stay together."
     )
     grouping = group.add_mutually_exclusive_group()
     grouping.add_argument(
