@@ -96,6 +96,7 @@ def test_fine_tuning_under_jax_starts_from_frozen_features(
     assert not any(name.startswith(("stem", "block0", "block14")) for name in changed)
 
 
+@pytest.mark.timeout(600)  # three trainings, each in a process of its own
 def test_a_training_killed_under_jax_ends_with_the_same_weights(
     photographs: Path, tmp_path: Path
 ) -> None:

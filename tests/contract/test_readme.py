@@ -37,9 +37,19 @@ def test_ci_runs_exactly_the_readmes_test_command() -> None:
 
 def test_every_make_target_in_the_readmes_exists() -> None:
     targets = set(re.findall(r"^([a-z][a-z0-9-]*):", MAKEFILE, re.MULTILINE))
+    benchmarks = re.search(r"^BENCHMARKS := (.*)$", MAKEFILE, re.MULTILINE)
+    assert benchmarks is not None
+    targets |= {f"bench-{name}" for name in benchmarks[1].split()}
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/README.md")]:
         named = set(re.findall(r"\bmake ([a-z][a-z0-9-]*)", code(path.read_text())))
         assert named <= targets, path
+
+
+def test_every_benchmark_has_a_module() -> None:
+    benchmarks = re.search(r"^BENCHMARKS := (.*)$", MAKEFILE, re.MULTILINE)
+    assert benchmarks is not None
+    for name in benchmarks[1].split():
+        assert (ROOT / "tests" / "benchmarks" / f"{name.replace('-', '_')}.py").is_file()
 
 
 def test_every_linegate_command_in_the_readmes_exists(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,7 @@ def epochs_saved(state: Path) -> int:
     return 0 if found is None else found.epoch
 
 
+@pytest.mark.timeout(600)  # four trainings, each in a process of its own
 def test_a_training_killed_twice_ends_with_the_same_weights(tmp_path: Path) -> None:
     folder = write_photographs(tmp_path / "photographs", {"good": 60, "scratch": 30})
     command = linegate_train(folder, tmp_path / "killed")
@@ -71,7 +72,7 @@ def test_a_training_killed_twice_ends_with_the_same_weights(tmp_path: Path) -> N
 
 @pytest.fixture
 def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "load_network", lambda _: tiny.TINY)
+    monkeypatch.setattr(run_module, "load_network", lambda *_: tiny.TINY)
     tiny.pretrained(tmp_path / "weights.keras")
 
 
