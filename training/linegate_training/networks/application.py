@@ -20,7 +20,7 @@ from linegate_bundle.errors import ConfigError, DataError
 from linegate_bundle.manifest import Colour
 from linegate_training.networks.base import LOGIT_MAP, LOGITS, Network, Tensor
 from linegate_training.weights.assign import LayerWeights, assign
-from linegate_training.weights.download import imagenet_download
+from linegate_training.weights.download import imagenet_download, keras_cache
 from linegate_training.weights.pixels import Array, PixelMap
 
 _TORCH_SUFFIXES = frozenset({".pth", ".pt"})
@@ -117,6 +117,13 @@ class Application:
                 ".keras file of another run"
             )
         source = self._build(weights=None, input_shape=shape)
+        if any(layer.weights for layer in preprocessing_layers(source, source.input)):
+            # EfficientNet-B0 to -B7: only for "imagenet" Keras adds the factor they need.
+            raise ConfigError(
+                f"{path}: Keras builds {self.name} in another way for a file than for its ImageNet "
+                f"weights; put the file into {keras_cache()}, where Keras looks before it "
+                "downloads, and give --weights imagenet"
+            )
         try:
             with warnings.catch_warnings():
                 # Where weights are missing in the file, Keras only warns and leaves random ones.

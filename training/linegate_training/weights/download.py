@@ -38,11 +38,11 @@ def _advice(network: str, failure: re.Match[str] | None, error: Exception) -> st
     return (
         f"the ImageNet weights of {network} are downloaded by Keras, and {file} did not come "
         f"from {address.hostname or 'its server'} ({reason}); on a machine with network, fetch "
-        f"that file and give it with --weights FILE, or put it into {_cache()}; or train from "
+        f"that file and give it with --weights FILE, or put it into {keras_cache()}; or train from "
         "scratch with --weights none"
     )
 
 
-def _cache() -> Path:
+def keras_cache() -> Path:
     """Return the folder in which Keras looks for weights before it downloads them."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
