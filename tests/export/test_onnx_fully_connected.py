@@ -1,5 +1,6 @@
 """tf2onnx must not lose the bias of a dense layer that flattens a map of one pixel."""
 
+import gc
 from pathlib import Path
 
 import keras
@@ -47,6 +48,7 @@ def logits(artifact: Artifact, pictures: UInt8Array) -> np.ndarray:
 
 
 def test_both_onnx_models_keep_the_bias(tmp_path: Path) -> None:
+    collector = (gc.get_threshold(), gc.get_freeze_count())
     model = flattening()
     pictures = np.random.default_rng(0).integers(0, 256, (16, SIDE, SIDE, 3), np.uint8)
     write_saved_model(model, tmp_path)
@@ -57,6 +59,7 @@ def test_both_onnx_models_keep_the_bias(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         logits(onnx_int8.convert(model, int8), pictures), logits(int8, pictures), atol=0.05
     )
+    assert (gc.get_threshold(), gc.get_freeze_count()) == collector
 
 
 def test_tf2onnx_is_left_as_it_was() -> None:
