@@ -21,7 +21,7 @@ help:
 	@echo "             make demo FRESH=1 does every step again"
 	@echo "make test    all tests, lint and types"
 	@echo "make lint | types | imports | test-workstation | test-device | test-device-old"
-	@echo "make test-networks   trains, exports and runs every network (about half an hour)"
+	@echo "make test-networks   trains, exports and runs every network (about an hour)"
 	@echo "make bench-training-elpv | bench-training-deeppcb | bench-training-input | bench-near-duplicates"
 	@echo "             measure what the READMEs quote (hours)"
 	@echo "make clean   remove everything under build/"
@@ -67,7 +67,7 @@ test-workstation: $(WORKSTATION)/.developed
 # Every network trained, exported and run; long, so no part of `make test`.
 .PHONY: test-networks
 test-networks: $(WORKSTATION)/.developed
-	$(SAY) "every network through the whole line (about half an hour)"
+	$(SAY) "every network through the whole line (about an hour)"
 	@$(WORKSTATION)/bin/python -m pytest -q -m slow tests/training
 
 test-device: $(DEVICE)/.installed $(DEVICE_TEST)/.installed

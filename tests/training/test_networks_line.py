@@ -1,6 +1,6 @@
 """Every network through the whole line: trained, fine-tuned, exported, run by the runtime.
 
-Takes about a minute a network; ``make test-networks`` runs it.
+Takes half a minute to twelve minutes a network; ``make test-networks`` runs it.
 """
 
 import csv
@@ -24,7 +24,7 @@ from linegate_training.options import Head, TrainOptions
 from linegate_training.run import train
 from tests.training.pictures import write_photographs
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SIZES = {"alexnet": 67}
 DEFAULT_SIZE = 32
