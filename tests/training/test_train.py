@@ -20,7 +20,15 @@ from linegate_training.fitting import recipe
 from linegate_training.fitting.optimizer import Rates
 from linegate_training.networks.base import LOGITS, build_model
 from linegate_training.networks.registry import load_network
-from linegate_training.options import Balance, Cost, ExistingRun, Head, Quality, TrainOptions
+from linegate_training.options import (
+    Balance,
+    Cost,
+    ExistingRun,
+    Head,
+    Precision,
+    Quality,
+    TrainOptions,
+)
 from linegate_training.run import resolve, train
 from tests.training import tiny
 from tests.training.pictures import write_photographs
@@ -212,6 +220,20 @@ def test_broken_weights_stop_the_training_and_leave_no_run(
     with pytest.raises(TrainingError, match=message):
         train(fine_tuning(photographs))
     assert files(photographs.parent) == {"photographs", "cache", "weights.keras"}
+
+
+@pytest.mark.usefixtures("pretrained")
+@pytest.mark.parametrize("cut", ["relu1", "normalization"])
+def test_half_precision_learns_and_leaves_a_model_that_computes_in_float32(
+    photographs: Path, cut: str
+) -> None:
+    run = train(fine_tuning(photographs, precision=Precision.MIXED, fine_tune_after=cut))
+    assert keras.config.dtype_policy().name == "float32"
+    model = keras.models.load_model(run.model, safe_mode=True)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    with (run.path / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert float(history[-1]["validation_loss"]) < float(history[0]["validation_loss"])
 
 
 def test_a_loss_that_breaks_later_leaves_the_last_good_weights(

@@ -67,8 +67,8 @@ class Quality(enum.StrEnum):
 class Precision(enum.StrEnum):
     """Of the arithmetic in training.
 
-    ``auto``: ``mixed`` on a GPU, else ``float32``. ``mixed``: layers compute in half
-    precision, on a GPU float16 with loss scaling; weights stay float32.
+    ``auto``: ``mixed`` on a GPU, else ``float32``. ``mixed``: layers compute in bfloat16;
+    weights stay float32.
     """
 
     AUTO = "auto"

@@ -8,11 +8,11 @@ _LIMITS = {
     "shift": 0.5,
     "scale": 0.5,
     "rotation": 45.0,
+    "cutout": 0.5,
+    "blur": 5.0,
     "brightness": 0.5,
     "contrast": 0.9,
-    "blur": 5.0,
     "noise": 50.0,
-    "cutout": 0.5,
     "jpeg": 95.0,
 }
 
@@ -62,12 +62,23 @@ class Augmentation:
                 raise ConfigError(f"expected {name} from 0 to {most:g}, got {strength}")
 
     @property
+    def strengths(self) -> dict[str, float]:
+        """What is drawn, by name and in the order of application, without what is off."""
+        given = {name: float(getattr(self, name)) for name in _LIMITS}
+        return {name: strength for name, strength in given.items() if strength}
+
+    @property
     def moves_content(self) -> bool:
         """Whether pixels are resampled."""
         return bool(self.shift or self.scale or self.rotation)
 
 
-NOTHING = Augmentation(flips=False, turns=False, brightness=0.0, contrast=0.0)
+def only(**strengths: float) -> Augmentation:
+    """Return an augmentation that does nothing but what is given."""
+    return Augmentation(**{**dict.fromkeys(_LIMITS, 0.0), **strengths}, flips=False, turns=False)
+
+
+NOTHING = only()
 """Pictures as they are."""
 EXACT = Augmentation(brightness=0.0, contrast=0.0)
 """Only mirrored and turned: every pixel stays what it is."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from linegate_bundle.preprocess import UInt8Array
 from linegate_training.augment import operations
-from linegate_training.augment.augmentation import Augmentation
+from linegate_training.augment.augmentation import Augmentation, only
 from linegate_training.augment.views import exact_views, view
 
 ALL_TOGETHER: Final = "all together"
@@ -36,7 +36,7 @@ class Augmenter:
         self._seed = seed
         self._views = exact_views(augmentation, shape)
         self.views = len(self._views)
-        self.draws = None if _draws_strengths(augmentation) else self.views
+        self.draws = None if augmentation.strengths else self.views
 
     def __call__(self, image: UInt8Array, index: int, draw: int) -> UInt8Array:
         """Return a variant of an image.
@@ -72,12 +72,14 @@ def examples(
     shown: dict[str, UInt8Array] = {}
     views = exact_views(augmentation, shape)
     if len(views) > 1:
-        title = "flips and turns" if len(views) > 4 else "flips" if augmentation.flips else "turns"  # noqa: PLR2004 - four views are one kind
+        turned, mirrored = any(n % 2 for n in views), augmentation.flips
+        title = " and ".join(["flips"] * mirrored + ["turns"] * turned)
         chosen = [views[1 + number % (len(views) - 1)] for number in range(len(images))]
         shown[title] = np.stack(
             [view(image, number) for image, number in zip(images, chosen, strict=True)]
         )
-    for title, single in _singles(augmentation).items():
+    for title, strength in augmentation.strengths.items():
+        single = only(**{title: strength})
         shown[title] = np.stack(
             [
                 _vary(image, single, np.random.default_rng([seed, number]))
@@ -114,22 +116,3 @@ def _vary(image: UInt8Array, augmentation: Augmentation, random: np.random.Gener
     if augmentation.jpeg:
         image = operations.jpeg(image, random, loss=augmentation.jpeg)
     return image
-
-
-_STRENGTHS = (
-    "shift", "scale", "rotation", "cutout", "blur", "brightness", "contrast", "noise", "jpeg",
-)  # fmt: skip
-_OFF = dict.fromkeys(_STRENGTHS, 0.0)
-
-
-def _draws_strengths(augmentation: Augmentation) -> bool:
-    return any(getattr(augmentation, name) for name in _STRENGTHS)
-
-
-def _singles(augmentation: Augmentation) -> dict[str, Augmentation]:
-    """Return each operation that has a strength as an augmentation of its own."""
-    return {
-        name: Augmentation(**{**_OFF, name: getattr(augmentation, name)})
-        for name in _STRENGTHS
-        if getattr(augmentation, name)
-    }

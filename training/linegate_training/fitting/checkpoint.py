@@ -62,6 +62,10 @@ class Checkpoint:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def exists(self) -> bool:
+        """Return whether there is a state."""
+        return self._path.is_file()
+
     def save(self, state: State) -> None:
         """Write the state in the place of an older one.
 

@@ -72,14 +72,14 @@ def fine_tune(
         checkpoint: where the state of the second stage is kept.
     """
     kept = min(variants, _affordable_variants(model, train, validation, cut))
-    state = None if checkpoint is None else checkpoint.load()
+    resumed = checkpoint is not None and checkpoint.exists()
     history: list[HistoryRow] = []
-    if state is None or (kept and plan.epochs):
+    if not resumed or kept:
         start = time.monotonic()
         features = _frozen_features(
             model, train, validation, plan, cut=cut if kept else None, variants=kept or variants
         )
-        if state is None:
+        if not resumed:
             head = fit_head(
                 _samples(train, features[0]), _samples(validation, features[1]), plan.monitor
             )
