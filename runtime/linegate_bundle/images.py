@@ -53,7 +53,10 @@ def decode_image(content: bytes) -> UInt8Array:
         raise DataError(f"expected an image that OpenCV can decode: {error.err}") from error
     if image is None:
         suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"expected an image ({suffixes}), got bytes that are none")
+        raise DataError(
+            f"expected an image ({suffixes}; 8 or 16 bits a sample, no floating point), got bytes "
+            "that OpenCV does not take for one"
+        )
     return image.view(np.uint8)
 
 

@@ -212,7 +212,8 @@ def read_split(path: Path) -> list[SplitRow]:
         try:
             row = msgspec.convert(dict(zip(header, line, strict=True)), SplitRow, strict=False)
         except (ValueError, msgspec.ValidationError) as error:
-            raise DataError(f"{path}, row {number}: {error}") from error
+            valid = f"; valid parts are {', '.join(Part)}" if "$.part" in str(error) else ""
+            raise DataError(f"{path}, row {number}: {error}{valid}") from error
         if row.path in paths:
             raise DataError(f"{path}, row {number}: {row.path} is in row {paths[row.path]} already")
         if parts.setdefault(row.group, row.part) is not row.part:

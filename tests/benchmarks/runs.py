@@ -2,13 +2,16 @@
 
 import csv
 import dataclasses
-from pathlib import Path
+import time
 
 import numpy as np
 import sklearn.metrics
 
+from linegate_bundle.atomic import write_atomic
 from linegate_bundle.manifest import Role
 from linegate_bundle.run_folder import PREDICTIONS_FILE, Part, RunFolder
+from linegate_training.options import TrainOptions
+from linegate_training.run import train
 
 _PREFIX = "probability:"
 
@@ -50,7 +53,18 @@ def scores_on_test(run: RunFolder) -> OnTest:
     )
 
 
-def remember(path: Path) -> RunFolder | None:
-    """Return the run at ``path`` if it is finished, so that a benchmark can go on."""
-    run = RunFolder(path)
-    return run if run.record.is_file() else None
+def train_once(options: TrainOptions) -> tuple[RunFolder, float]:
+    """Train, or take what an earlier call left, so that a benchmark can go on.
+
+    Returns:
+        The run, and the seconds that its training took.
+    """
+    run = RunFolder(options.out)
+    clock = options.out.with_name(f"{options.out.name}.seconds")
+    if run.record.is_file() and clock.is_file():
+        return run, float(clock.read_text())
+    start = time.monotonic()
+    run = train(options)
+    seconds = time.monotonic() - start
+    write_atomic(clock, f"{seconds:.1f}".encode())
+    return run, seconds

@@ -10,16 +10,14 @@ https://github.com/tangsanli5201/DeepPCB (MIT).
 """
 
 import argparse
-import time
 from pathlib import Path
 
 from linegate_training.data.split import Fractions
 from linegate_training.data.split_options import NearDuplicates
 from linegate_training.options import ExistingRun, Quality, TrainOptions
-from linegate_training.run import train
 from tests.benchmarks.bench import FOLDER, Result, show_progress, write
 from tests.benchmarks.deeppcb import unpack
-from tests.benchmarks.runs import remember, scores_on_test
+from tests.benchmarks.runs import scores_on_test, train_once
 
 _FRACTIONS = Fractions(train=0.88, validation=0.1, calibration=0.01, test=0.01)
 _BOARD = r"^(\d+)_"
@@ -54,9 +52,7 @@ def measure(folder: Path, names: list[str]) -> Result:
     for name, options in recipes(folder).items():
         if name not in names:
             continue
-        start = time.monotonic()
-        run = remember(options.out) or train(options)
-        seconds = time.monotonic() - start
+        run, seconds = train_once(options)
         scores = scores_on_test(run)
         rows.append(
             (name, scores.images, scores.accuracy, scores.gate_accuracy, scores.auc, round(seconds))

@@ -18,7 +18,6 @@ import dataclasses
 import importlib
 import io
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,9 +30,8 @@ from linegate_training.data.split import Fractions
 from linegate_training.data.split_options import NearDuplicates
 from linegate_training.demo.elpv import DEFECT, GOOD, lay_out
 from linegate_training.options import ExistingRun, Quality, TrainOptions
-from linegate_training.run import train
 from tests.benchmarks.bench import FOLDER, Result, show_progress, write
-from tests.benchmarks.runs import OnTest, remember, scores_on_test
+from tests.benchmarks.runs import OnTest, scores_on_test, train_once
 
 _TEST_SHARE = 0.25
 _FRACTIONS = Fractions(train=0.88, validation=0.1, calibration=0.01, test=0.01)
@@ -69,24 +67,14 @@ def manifest(photographs: Path, seed: int) -> str:
 
 
 def run_one(folder: Path, quality: Quality, seed: int) -> tuple[RunFolder, float]:
-    """Train once, or take what an earlier call left.
-
-    Returns:
-        The run, and the seconds that its training took.
-    """
-    path = folder / f"{quality}-{seed}"
-    clock = folder / f"{quality}-{seed}.seconds"
-    known = remember(path)
-    if known is not None and clock.is_file():
-        return known, float(clock.read_text())
+    """Train once, see :func:`tests.benchmarks.runs.train_once`."""
     photographs = lay_out(folder / "photographs")
     source = folder / f"seed{seed}.csv"
     write_atomic(source, manifest(photographs, seed).encode())
-    start = time.monotonic()
-    run = train(
+    return train_once(
         TrainOptions(
             data=source,
-            out=path,
+            out=folder / f"{quality}-{seed}",
             good=(GOOD,),
             quality=quality,
             seed=seed,
@@ -96,9 +84,6 @@ def run_one(folder: Path, quality: Quality, seed: int) -> tuple[RunFolder, float
             existing_run=ExistingRun.REPLACE,
         )
     )
-    seconds = time.monotonic() - start
-    write_atomic(clock, f"{seconds:.1f}".encode())
-    return run, seconds
 
 
 def measure(folder: Path, seeds: dict[Quality, Sequence[int]]) -> Result:

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from linegate_training.augment.augmentation import EXACT, NOTHING, Augmentation
 from linegate_training.augment.augmenter import Augmenter
@@ -55,12 +57,13 @@ def targets_of_an_epoch(sequence: TrainingBatches) -> list[float]:
     ]
 
 
-def test_an_epoch_has_full_batches_of_different_images_with_their_weights() -> None:
+def test_an_epoch_shows_every_image_in_full_batches_with_its_weight() -> None:
     sequence = batches(seed=0)
-    assert len(sequence) == 2
+    assert len(sequence) == 3
     seen = targets_of_an_epoch(sequence)
-    assert len(seen) == len(set(seen)) == 4
-    for number in range(2):
+    assert len(seen) == 6
+    assert set(seen) == set(TARGETS.ravel())
+    for number in range(3):
         inputs, targets, weights = sequence[number]
         assert inputs.shape == (2, 4, 4, 3)
         np.testing.assert_array_equal(weights, targets[:, 0] + 1)
@@ -101,6 +104,17 @@ def test_rare_images_come_as_often_as_their_chances_say() -> None:
         sequence.on_epoch_end()
     assert set(seen) == {3.0, 4.0}
     assert np.mean(np.array(seen) == 4.0) == pytest.approx(0.75, abs=0.04)
+
+
+@given(images=st.integers(1, 60), most=st.integers(1, 40))
+def test_batches_are_alike_and_repeat_few_images(images: int, most: int) -> None:
+    source = ActivationSource(np.zeros((images, 1, 1, 1, 1), np.float16))
+    targets, weights = np.zeros((images, 1), np.float32), np.ones(images, np.float32)
+    sequence = TrainingBatches(source, targets, weights, most, seed=0)
+    sizes = [len(sequence[number][0]) for number in range(len(sequence))]
+    assert len(set(sizes)) == 1
+    assert sizes[0] <= most
+    assert 0 <= sum(sizes) - images < len(sizes)
 
 
 def test_fewer_images_than_a_batch_are_one_batch() -> None:

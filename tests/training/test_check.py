@@ -125,7 +125,7 @@ def thin_out(folder: Path) -> None:
     [
         (cut_short, {Kind.CORRUPT}, "1 file cannot be decoded"),
         (copy_file, {Kind.IDENTICAL}, "2 files hold only 1 picture"),
-        (copy_to_other_class, {Kind.IDENTICAL, Kind.CONFLICT}, "1 pair of images look the same"),
+        (copy_to_other_class, {Kind.IDENTICAL, Kind.CONFLICT}, "1 pair of identical files"),
         (mirror, {Kind.NEAR_DUPLICATES}, "1 pair of near duplicates"),
         (mirror_to_other_class, {Kind.NEAR_DUPLICATES, Kind.CONFLICT}, "two labels"),
         (burst, {Kind.BURSTS}, "1 burst with 2 images"),

@@ -132,8 +132,8 @@ def prepared(rows: list[SplitRow]) -> Prepared:
     return Prepared(Dataset(Path(), ()), pixels, tuple(rows))
 
 
-def row(number: int, part: Part, weight: float, soft: str = "") -> SplitRow:
-    return SplitRow(f"{number}.png", "good", str(number), part, f"{number:064x}", weight, soft)
+def row(number: int, part: Part, weight: float, soft: str = "", label: str = "good") -> SplitRow:
+    return SplitRow(f"{number}.png", label, str(number), part, f"{number:064x}", weight, soft)
 
 
 def test_rows_say_how_much_an_image_counts_and_how_sure_its_label_is() -> None:
@@ -141,20 +141,21 @@ def test_rows_say_how_much_an_image_counts_and_how_sure_its_label_is() -> None:
         row(0, Part.TRAIN, 2.0),
         row(1, Part.TRAIN, 0.0),
         row(2, Part.TRAIN, 1.0, "crack=0.25;good=0.75"),
-        row(3, Part.VALIDATION, 0.0),
+        row(3, Part.TRAIN, 3.0, label="crack"),
+        row(4, Part.VALIDATION, 0.0, "crack=0.25;good=0.75"),
     ]
     augmenter = Augmenter(Augmentation(), (8, 8, 1), 0)
-    train = collect(prepared(rows), Part.TRAIN, LABELS, augmenter)
-    np.testing.assert_allclose(train.truth.weights, [4 / 3, 2 / 3], rtol=1e-6)
-    np.testing.assert_allclose(train.truth.targets, [[1.0, 0.0, 0.0], [0.75, 0.25, 0.0]])
-    assert train.source.images == 2
+    train = collect(prepared(rows), Part.TRAIN, LABELS[:2], augmenter)
+    np.testing.assert_allclose(train.truth.weights, [1.0, 0.5, 1.5], rtol=1e-6)
+    np.testing.assert_allclose(train.truth.targets, [[0.0], [0.25], [1.0]])
+    assert train.source.images == 3
     validation = collect(prepared(rows), Part.VALIDATION, LABELS, augmenter)
     np.testing.assert_array_equal(validation.truth.weights, [1.0])
-    two = collect(prepared(rows), Part.TRAIN, LABELS[:2], augmenter).truth.targets
-    np.testing.assert_allclose(two, [[0.0], [0.25]])
+    np.testing.assert_allclose(validation.truth.targets, [[0.75, 0.25, 0.0]])
 
 
 def test_a_train_part_that_never_counts_is_refused() -> None:
     augmenter = Augmenter(Augmentation(), (8, 8, 1), 0)
-    with pytest.raises(DataError, match="all of the train part have weight 0"):
-        collect(prepared([row(0, Part.TRAIN, 0.0)]), Part.TRAIN, LABELS, augmenter)
+    rows = [row(0, Part.TRAIN, 1.0), row(1, Part.TRAIN, 0.0)]
+    with pytest.raises(DataError, match="those of crack, dent have all weight 0"):
+        collect(prepared(rows), Part.TRAIN, LABELS, augmenter)

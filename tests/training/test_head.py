@@ -48,6 +48,8 @@ def test_strength_is_chosen_on_the_validation_part() -> None:
     # Nothing can be learned here, so the strongest regularization is the best.
     assert fit_head(train, other).strength == 3e-2
     assert fit_head(train, train).strength == 1e-4
+    # What will be fine-tuned starts from small weights.
+    assert fit_head(train, train, fine_tuned=True).strength == 3e-2
 
 
 def test_heavier_images_move_the_decision() -> None:

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import logging
 from pathlib import Path
@@ -73,6 +74,13 @@ def test_training_learns_and_leaves_a_row_an_epoch(caplog: pytest.LogCaptureFixt
     assert rows[0].learning_rate > rows[-1].learning_rate
     assert rows[-1].learning_rate == pytest.approx(0, abs=1e-6)
     assert sum("validation loss" in message for message in caplog.messages) == 6
+
+
+def test_accuracy_of_shares_is_that_of_the_labels_they_lean_to() -> None:
+    sure = examples(128, 1)
+    truth = dataclasses.replace(sure.truth, targets=0.2 + 0.6 * sure.truth.targets)
+    rows = fit(net(), dataclasses.replace(sure, truth=truth), examples(64, 2), PLAN)
+    assert rows[-1].accuracy > 0.9
 
 
 def test_several_outputs_are_trained_as_one_choice() -> None:

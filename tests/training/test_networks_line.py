@@ -102,6 +102,7 @@ def labels_agree(photographs: Path, run: RunFolder, out: Path) -> None:
     pixels = np.stack([preprocess(frame) for frame in frames]).astype(np.float32)
     trained = np.asarray(keras.models.load_model(run.model)(pixels))[:, 0]
     sure = np.abs(trained - 0.5) > 0.25
+    assert sure.any()
     for engine in ("tflite", "onnx"):
         with (
             Bundle.open(result.outputs.bundle, linegate_runtime.__version__) as bundle,

@@ -54,11 +54,11 @@ def test_weighted_area_is_that_of_a_library(rows: list[tuple[int, bool, int]]) -
 
 def test_alike_pictures_in_few_groups_make_the_interval_of_the_area_wider() -> None:
     rng = np.random.default_rng(3)
-    defective = np.arange(400) % 2 == 1
-    group = np.arange(400) // 40
-    shift = rng.normal(0, 2, 10)[group]  # pictures of a group share their luck
-    scores = defective + shift + rng.normal(0, 0.5, 400)
-    alone = area_by_group(scores, defective, [str(number) for number in range(400)])
+    defective = np.arange(2000) % 2 == 1
+    group = np.arange(2000) // 100
+    shift = rng.normal(0, 2, 20)[group]  # pictures of a group share their luck
+    scores = defective + shift + rng.normal(0, 0.5, 2000)
+    alone = area_by_group(scores, defective, [str(number) for number in range(2000)])
     grouped = area_by_group(scores, defective, [str(number) for number in group])
     assert alone.interval is not None
     assert grouped.interval is not None
@@ -73,6 +73,13 @@ def test_intervals_are_the_same_every_time() -> None:
     called = ["good", "bad", "bad", "good"] * 5
     groups = [str(number // 4) for number in range(20)]
     assert score(said(truth, called, groups)) == score(said(truth, called, groups))
+
+
+def test_resamples_that_all_agree_are_no_interval() -> None:
+    truth = ["good", "bad"] * 40
+    groups = [str(number // 2) for number in range(80)]
+    found = score(said(truth, truth, groups))
+    assert (found.area.value, found.area.interval, found.accuracy_by_group) == (1.0, None, None)
 
 
 def test_one_group_tells_nothing_about_others() -> None:

@@ -139,7 +139,10 @@ def test_quoted_cells_come_back_as_they_were(
             ["path,label,soft_label", f"{GOOD},ok,2", f"{SCRATCH},bad,0.5"],
             "row 2: expected shares from 0 to 1",
         ),
-        (["path,label", f"{GOOD},Bad", f"{SCRATCH},bad"], "bad are there in several spellings"),
+        (
+            ["path,label", f"{GOOD},Bad", f"{SCRATCH},bad"],
+            "one spelling, got 'Bad' \\(1 images\\) and 'bad'",
+        ),
         (["path,label", f"{GOOD},ok"], "two labels in a CSV file, got ok"),
         (["path,label", f'"{GOOD},ok'], "expected a CSV file in UTF-8"),
     ],

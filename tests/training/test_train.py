@@ -1,5 +1,7 @@
 import csv
 import dataclasses
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from linegate_bundle.errors import ConfigError, DataError, TrainingError
+from linegate_bundle.errors import ConfigError, DataError, OutputError, TrainingError
 from linegate_bundle.images import read_image
 from linegate_bundle.manifest import Activation, Colour, Role
 from linegate_bundle.preprocess import Preprocessor
@@ -206,7 +208,7 @@ def test_without_room_for_activations_the_same_layers_are_trained_from_pixels(
 
 @pytest.mark.parametrize(
     ("cuts", "message"),
-    [((), "loss, got nan at step 1 of epoch 1"), (("relu1",), "weights are damaged")],
+    [((), "loss, got nan at step 1 of training epoch 1"), (("relu1",), "weights are damaged")],
 )
 def test_broken_weights_stop_the_training_and_leave_no_run(
     photographs: Path, monkeypatch: pytest.MonkeyPatch, cuts: tuple[str, ...], message: str
@@ -249,7 +251,55 @@ def test_a_loss_that_breaks_later_leaves_the_last_good_weights(
     assert files(kept.parent) == {"model.keras"}
     assert all(np.isfinite(w).all() for w in keras.models.load_model(kept).get_weights())
     train(options(photographs, weights=str(kept), epochs=1))
-    assert files(photographs.parent) == {"photographs", "cache", "run"}
+    assert files(photographs.parent) == {"photographs", "cache", "run", "run.unfinished"}
+    assert files(kept.parent) == {"model.keras"}  # which the new run was trained from
+
+
+@pytest.mark.usefixtures("pretrained")
+def test_a_loss_that_breaks_at_once_leaves_the_fitted_head(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "Rates", lambda **_: Rates(highest=1e38))
+    with pytest.raises(TrainingError, match=r"of fine-tuning epoch 1; .* with --weights ") as stop:
+        train(fine_tuning(photographs, batch_size=8))
+    model = keras.models.load_model(str(stop.value).rpartition(" ")[2])
+    assert np.any(model.get_layer("logit_map").get_weights()[0])
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_two_trainings_do_not_write_to_one_run(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def another(*_: object, **__: object) -> None:
+        with pytest.raises(ConfigError, match="another training that writes to the same --out"):
+            train(options(photographs))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run_module, "fit_whole", another)
+        with pytest.raises(KeyboardInterrupt):
+            train(options(photographs))
+    train(options(photographs))
+
+
+def test_a_run_among_the_photographs_is_refused(photographs: Path) -> None:
+    with pytest.raises(ConfigError, match="lies inside the photographs"):
+        train(options(photographs, out=photographs / "run"))
+    assert not (photographs / "run").exists()
+
+
+def test_a_full_disk_says_what_to_do_and_loses_nothing(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("linegate_training.run_writer.write_report", full)
+        with pytest.raises(OutputError, match="run: the run folder cannot be written: No space"):
+            train(options(photographs))
+    assert files(photographs.parent) == {"photographs", "cache", "run.unfinished"}
+    assert train(options(photographs)).record.is_file()
 
 
 def test_an_existing_run_is_refused_and_replaced_only_with_force(photographs: Path) -> None:

@@ -126,6 +126,7 @@ class TrainOptions:
         split: ``split.csv`` of another run, to be used again.
         fractions: share of the images that each part of the split gets.
         near_duplicates: what happens to pictures that look alike.
+        new_split: make one also where the data come with one.
         quality: how much time the training may take.
         epochs: most passes over the train part; with 0 only the head is trained.
         batch_size: images a step.
@@ -170,6 +171,7 @@ class TrainOptions:
     split: Path | None = None
     fractions: Fractions = dataclasses.field(default_factory=Fractions)
     near_duplicates: NearDuplicates = NearDuplicates.GROUP
+    new_split: bool = False
     quality: Quality = Quality.DEFAULT
     epochs: int | None = None
     batch_size: int = 32
@@ -226,6 +228,7 @@ class TrainOptions:
             split=self.split,
             fractions=self.fractions,
             near_duplicates=self.near_duplicates,
+            new_split=self.new_split,
             seed=self.seed,
         )
 

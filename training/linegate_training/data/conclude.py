@@ -53,18 +53,14 @@ def _about_pictures(report: DataReport) -> Iterator[Finding]:
             "train with --skip-corrupt",
         )
     if report.conflicts:
-        yield _finding(
-            Kind.CONFLICT,
-            len(report.conflicts),
-            f"{_count(len(report.conflicts), 'pair')} of images look the same and have two labels: "
-            "look whether a small defect is the difference, or a label is wrong",
-        )
+        yield _finding(Kind.CONFLICT, len(report.conflicts), _about_conflicts(report))
     if report.leaks:
         yield _finding(
             Kind.LEAK,
             len(report.leaks),
             f"{_count(len(report.leaks), 'pair')} of images show one picture in two parts of the "
-            "split, so the test flatters: make a new split with `linegate data split`",
+            "split, so the test flatters: make a new split with `linegate data split --new-split` "
+            "and train with it (--split)",
         )
     if report.identical:
         files = sum(map(len, report.identical))
@@ -72,7 +68,7 @@ def _about_pictures(report: DataReport) -> Iterator[Finding]:
             Kind.IDENTICAL,
             len(report.identical),
             f"{files} files hold only {_count(len(report.identical), 'picture')}, byte by byte: a "
-            "split keeps them together",
+            "new split keeps them together",
         )
     if report.near_duplicates:
         yield _finding(
@@ -89,6 +85,27 @@ def _about_pictures(report: DataReport) -> Iterator[Finding]:
             f"{_count(len(report.bursts), 'burst')} with {images} images that follow each other "
             "and look like one part: a new split keeps them together",
         )
+
+
+def _about_conflicts(report: DataReport) -> str:
+    files = {path for same in report.identical for path in same}
+    same = sum(
+        pair.distance == 0 and {pair.first.path, pair.second.path} <= files
+        for pair in report.conflicts
+    )
+    alike = len(report.conflicts) - same
+    texts = []
+    if same:
+        texts.append(
+            f"{_count(same, 'pair')} of identical files have two labels: remove the wrong ones, a "
+            "training refuses them"
+        )
+    if alike:
+        texts.append(
+            f"{_count(alike, 'pair')} of images look the same and have two labels: look whether a "
+            "small defect is the difference, or a label is wrong"
+        )
+    return "; ".join(texts)
 
 
 def _about_depth(looks: AnyArray) -> Iterator[Finding]:

@@ -32,8 +32,8 @@ def divide(
     """Give every photograph a group and a part.
 
     A split that was given (``options.split``) is taken as it is. A split that the data come
-    with is completed where it lacks validation or calibration. Otherwise a new one is made,
-    and if no groups are given, pictures that look alike become groups.
+    with is completed where it lacks validation or calibration, unless a new one is asked for.
+    Otherwise a new one is made, and if no groups are given, pictures that look alike become groups.
 
     Args:
         dataset: photographs that can be decoded.
@@ -50,7 +50,7 @@ def divide(
     """
     if options.split is not None:
         rows = given_split(dataset, options.split, corrupt)
-    elif any(photo.part for photo in dataset.photos):
+    elif any(photo.part for photo in dataset.photos) and not options.new_split:
         rows = _complete(dataset, options, alike)
     else:
         rows = _new_split(dataset, options, alike)

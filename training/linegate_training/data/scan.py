@@ -5,6 +5,7 @@ import enum
 import hashlib
 import logging
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -99,8 +100,8 @@ def scan(root: Path) -> Dataset:
     its split.
 
     Raises:
-        DataError: not a folder, fewer than two classes, a class without images, or class
-            names that differ only in case.
+        DataError: not a folder, fewer than two classes, a class without images, class
+            names that differ only in case, or a file name that is not UTF-8.
     """
     given = _part_folders(root)
     folders: list[tuple[Path, Part | None]]
@@ -114,6 +115,8 @@ def scan(root: Path) -> Dataset:
         for folder, part in folders
         for path in find_images(folder)
     ]
+    for photo in found:
+        _check_name(photo.path)
     check_classes(
         root, {folder.name for folder, _ in folders}, Counter(photo.label for photo in found)
     )
@@ -161,11 +164,18 @@ def check_classes(root: Path, labels: Iterable[str], images: Counter[str]) -> No
             f"{root}: expected images ({suffixes}) in every class, found none in "
             f"{', '.join(empty)}; add some, or remove the folder"
         )
-    alike = [name for name, count in Counter(map(str.casefold, labels)).items() if count > 1]
-    if alike:
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for label in labels:
+        spellings[unicodedata.normalize("NFC", label).casefold()].append(label)
+    several = [
+        " and ".join(f"{label!a} ({images[label]} images)" for label in same)
+        for same in spellings.values()
+        if len(same) > 1
+    ]
+    if several:
         raise DataError(
-            f"{root}: the classes {', '.join(sorted(alike))} are there in several spellings; "
-            "write each in one way"
+            f"{root}: expected every class in one spelling, got {', '.join(several)}; write each "
+            "in one way"
         )
 
 
@@ -197,6 +207,16 @@ def _folders(root: Path) -> list[Path]:
     except OSError as error:
         raise DataError(
             f"{root}: expected a folder with one sub-folder a class: {error.strerror}"
+        ) from error
+
+
+def _check_name(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"expected file names in UTF-8, got {os.fsencode(path)!r}, perhaps from an old "
+            "share or archive; rename the file"
         ) from error
 
 

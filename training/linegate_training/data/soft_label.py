@@ -17,6 +17,9 @@ def parse_soft_label(text: str, label: str, labels: Sequence[str]) -> dict[str, 
         label: the image's own label.
         labels: all labels.
 
+    The label must be the likeliest: a row that says otherwise is a mistake, of which one
+    column or the other is right.
+
     Returns:
         Share by label, for those named; in sum exactly 1.
 
@@ -32,6 +35,14 @@ def parse_soft_label(text: str, label: str, labels: Sequence[str]) -> dict[str, 
     total = sum(shares.values())
     if not math.isclose(total, 1.0, abs_tol=_TOLERANCE):
         raise ValueError(f"expected shares that sum to 1, got {text!r} (sum {total:g})")
+    likeliest = max(shares, key=lambda name: shares[name])
+    if shares[likeliest] > shares.get(label, 0.0) + _TOLERANCE:
+        raise ValueError(
+            f"expected a soft label whose largest share is that of the row's label {label}, got "
+            f"{text!r}, which says {likeliest}; one number alone is the share of the row's own "
+            "label, not the probability of a defect: then write "
+            f"{' and '.join(f'{name}=share' for name in labels[:_BINARY])} with a ';' between"
+        )
     return {name: share / total for name, share in shares.items()}
 
 

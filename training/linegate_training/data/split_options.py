@@ -33,6 +33,7 @@ class SplitOptions:
         split: ``split.csv`` of a run, to be used again.
         fractions: share of the images that each part gets.
         near_duplicates: what happens to pictures that look alike.
+        new_split: make one also where the data come with one.
         seed: the same gives the same split.
 
     Raises:
@@ -44,6 +45,7 @@ class SplitOptions:
     split: Path | None = None
     fractions: Fractions = dataclasses.field(default_factory=Fractions)
     near_duplicates: NearDuplicates = NearDuplicates.GROUP
+    new_split: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -56,6 +58,8 @@ class SplitOptions:
             raise ConfigError(f"expected a seed from 0 to {_LARGEST_SEED}, got {self.seed}")
         if self.group_block is not None and self.group_pattern is not None:
             raise ConfigError("expected a group block or a group pattern, got both")
+        if self.split is not None and self.new_split:
+            raise ConfigError("expected a given split or a new one, got both")
         if self.split is not None and (self.group_block or self.group_pattern):
             raise ConfigError(
                 "a given split says itself what belongs together; give no groups with it"

@@ -109,12 +109,18 @@ def check_folder(folder: Path, *, replace: bool) -> None:
     """Make the folder, so that a wrong one is told before the work.
 
     Raises:
-        ConfigError: a page is there already and must not be replaced.
+        ConfigError: a page is there already and must not be replaced, or the folder holds
+            other things.
         OutputError: the folder cannot be made.
     """
     if (folder / PAGE).exists() and not replace:
         raise ConfigError(
             f"{folder / PAGE}: exists already; choose another --out, or replace it with --force"
+        )
+    if not (folder / PAGE).exists() and folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(
+            f"{folder}: expected a new folder or one with {PAGE}, but it holds other things; "
+            "choose another --out"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)

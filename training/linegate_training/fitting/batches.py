@@ -18,8 +18,9 @@ _QUEUE = 4
 class Sampling(enum.StrEnum):
     """How often an image is shown.
 
-    ``uniform``: once an epoch. ``balanced``: drawn so that all classes are shown
-    equally often; images of a rare class come several times an epoch, in other variants.
+    ``uniform``: once an epoch, a few twice to fill the last batch. ``balanced``: drawn so
+    that all classes are shown equally often; images of a rare class come several times an
+    epoch, in other variants.
     """
 
     UNIFORM = "uniform"
@@ -36,7 +37,9 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         source: the inputs.
         targets: float32 of shape ``(images, outputs)``.
         weights: float32 of shape ``(images,)``.
-        batch_size: images a batch; the rest that fills none waits for another epoch.
+        batch_size: most images a batch. All batches are of one size, for which a graph is
+            compiled: the largest that divides the images with the fewest repeated to fill
+            the last.
         seed: of order and variants.
         chances: float64 of shape ``(images,)``: how likely each image is to be drawn;
             None shows each once an epoch.
@@ -59,14 +62,15 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._source = source
         self._targets = targets
         self._weights = weights
-        self._batch_size = min(batch_size, source.images)
+        self._batches = math.ceil(source.images / batch_size)
+        self._batch_size = math.ceil(source.images / self._batches)
         self._seed = seed
         self._chances = chances
         self._epoch = epoch
         self._draw()
 
     def __len__(self) -> int:
-        return self._source.images // self._batch_size
+        return self._batches
 
     def __getitem__(self, number: int) -> tuple[Inputs, Float32Array, Float32Array]:
         chosen = slice(number * self._batch_size, (number + 1) * self._batch_size)
@@ -80,14 +84,14 @@ class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._draw()
 
     def _draw(self) -> None:
-        images = self._source.images
+        images, shown = self._source.images, self._batches * self._batch_size
         random = np.random.default_rng([self._seed, self._epoch])
         self._order: IntArray = (
-            random.permutation(images)
+            np.resize(random.permutation(images), shown)
             if self._chances is None
-            else random.choice(images, images, p=self._chances / self._chances.sum())
+            else random.choice(images, shown, p=self._chances / self._chances.sum())
         )
-        self._draws: IntArray = random.integers(_DRAWS, size=images)
+        self._draws: IntArray = random.integers(_DRAWS, size=shown)
 
 
 def plain_batches(source: Source, batch_size: int) -> Iterator[Inputs]:

@@ -35,9 +35,16 @@ class BrokenLossError(TrainingError):
 
 
 class StopOnBrokenLoss(keras.callbacks.Callback):  # type: ignore[misc]
-    """Raises at the first step whose loss is not a number or infinite."""
+    """Raises at the first step whose loss is not a number or infinite.
 
-    _epoch = 0
+    Args:
+        stage: of the training, for the message.
+    """
+
+    def __init__(self, stage: str) -> None:
+        super().__init__()
+        self._stage = stage
+        self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Remember the epoch."""
@@ -53,8 +60,8 @@ class StopOnBrokenLoss(keras.callbacks.Callback):  # type: ignore[misc]
         loss = float((logs or {})["loss"])
         if not math.isfinite(loss):
             raise BrokenLossError(
-                f"expected a finite loss, got {loss} at step {batch + 1} of epoch "
-                f"{self._epoch + 1}; lower --learning-rate",
+                f"expected a finite loss, got {loss} at step {batch + 1} of {self._stage} "
+                f"epoch {self._epoch + 1}; lower --learning-rate",
                 epochs=self._epoch,
             )
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linegate_bundle.atomic import atomic_file
-from linegate_bundle.errors import DataError
+from linegate_bundle.errors import DataError, OutputError
 from linegate_training.fitting.history import HistoryRow
 from linegate_training.fitting.scoring import Scores
 
@@ -70,7 +70,7 @@ class Checkpoint:
         """Write the state in the place of an older one.
 
         Raises:
-            OSError: the disk is full; the older state is as it was.
+            OutputError: the disk is full; the older state is as it was.
         """
         arrays: dict[str, Any] = {
             f"{group}{number}": array
@@ -81,8 +81,16 @@ class Checkpoint:
             _Facts(state.epoch, state.stopped, state.best_epoch, state.best_scores, state.history)
         )
         arrays[_FACTS] = np.frombuffer(facts, np.uint8)
-        with atomic_file(self._path) as file:
-            np.savez(file, **arrays)
+        try:
+            with atomic_file(self._path) as file:
+                np.savez(file, **arrays)
+        except OSError as error:
+            megabytes = sum(array.nbytes for array in arrays.values()) / 1e6
+            raise OutputError(
+                f"{self._path}: the state of the training cannot be written: "
+                f"{error.strerror or error}; it takes {megabytes:.0f} MB, and twice that for a "
+                "moment; mend that and give the same command again, which goes on"
+            ) from error
 
     def load(self) -> State | None:
         """Return the state, or None if there is none yet.

@@ -12,6 +12,7 @@ from linegate_bundle.manifest import Label, Role
 from linegate_bundle.run_folder import Part
 from linegate_training.augment.augmenter import Augmenter
 from linegate_training.data.prepare import Prepared
+from linegate_training.data.scan import name_some
 from linegate_training.fitting.sources import Float32Array, IntArray, PixelSource, Source
 from linegate_training.options import Balance, Cost
 
@@ -58,16 +59,20 @@ def collect(
     Images of weight 0 are left out of the train part.
 
     Raises:
-        DataError: no image of the train part has a weight above 0.
+        DataError: no image of a class has a weight above 0 in the train part.
     """
     numbers = {label.name: number for number, label in enumerate(labels)}
     counting = prepared.weights(part)
     # Validation judges every image, and each as much as the others.
     kept = np.flatnonzero(counting > 0) if part is Part.TRAIN else np.arange(len(counting))
-    if not len(kept):
-        raise DataError("expected images to train on, but all of the train part have weight 0")
     weights = counting[kept] if part is Part.TRAIN else np.ones(len(kept), np.float32)
     chosen = [prepared.part(part)[index] for index in kept]
+    silent = sorted(numbers.keys() - {row.label for row in chosen})
+    if silent and part is Part.TRAIN:
+        raise DataError(
+            f"expected images of every class to train on, but those of {name_some(silent)} have "
+            "all weight 0; give some a weight, or leave out the class"
+        )
     rows = np.array([prepared.pixels.rows[row.sha256] for row in chosen])
     truth = Truth(
         labels=np.array([numbers[row.label] for row in chosen]),
@@ -99,11 +104,10 @@ def costly(truth: Truth, labels: Sequence[Label], costs: Sequence[Cost]) -> Trut
     classes is exact.
 
     Raises:
-        ConfigError: a class that is not there, a class taken for itself, an error named
-            twice, or a cost that is not above 0.
+        ConfigError: see :func:`check_costs`.
     """
+    check_costs(labels, costs)
     names = [label.name for label in labels]
-    _check_costs(names, costs)
     matrix = np.ones((len(names), len(names))) - np.eye(len(names))
     for cost in costs:
         matrix[names.index(cost.truth), names.index(cost.given)] = cost.cost
@@ -115,7 +119,14 @@ def _weighted(truth: Truth, factors: Float64Array) -> Truth:
     return dataclasses.replace(truth, weights=(weights / weights.mean()).astype(np.float32))
 
 
-def _check_costs(names: Sequence[str], costs: Sequence[Cost]) -> None:
+def check_costs(labels: Sequence[Label], costs: Sequence[Cost]) -> None:
+    """Check costs before anything is computed.
+
+    Raises:
+        ConfigError: a class that is not there, a class taken for itself, an error named
+            twice, or a cost that is not above 0.
+    """
+    names = [label.name for label in labels]
     for cost in costs:
         unknown = [name for name in (cost.truth, cost.given) if name not in names]
         if unknown:

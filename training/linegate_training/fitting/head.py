@@ -60,13 +60,28 @@ class LinearHead:
     validation: Scores
 
 
-def fit_head(train: Samples, validation: Samples, monitor: Monitor = Monitor.LOSS) -> LinearHead:
-    """Fit logistic regressions of several strengths and return the best on validation."""
+def fit_head(
+    train: Samples,
+    validation: Samples,
+    monitor: Monitor = Monitor.LOSS,
+    *,
+    fine_tuned: bool = False,
+) -> LinearHead:
+    """Fit logistic regressions of several strengths and return the best on validation.
+
+    Args:
+        train: what is fitted.
+        validation: what chooses.
+        monitor: by which score.
+        fine_tuned: whether the layers before it will be trained on. Then the strongest is
+            taken: large weights of a head amplify every step of the layers before it, and
+            the first steps would throw away what the head had.
+    """
     chosen, labels, weights = _hard(train)
     features = train.features[chosen]
     model = LogisticRegression(max_iter=_MAXIMUM_ITERATIONS, warm_start=True)
     heads = []
-    for strength in _STRENGTHS:
+    for strength in _STRENGTHS[:1] if fine_tuned else _STRENGTHS:
         # scikit-learn minimizes C * sum(weight * loss) + squared weights / 2.
         model.set_params(C=1 / (2 * strength * float(weights.sum())))
         with warnings.catch_warnings():

@@ -17,6 +17,7 @@ from linegate_training.fitting.examples import Examples
 from linegate_training.fitting.history import HistoryRow
 from linegate_training.fitting.optimizer import Rates, make_optimizer
 from linegate_training.fitting.sources import Source
+from linegate_training.networks.base import Tensor
 from linegate_training.options import Monitor
 
 _LOG = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def fit(
                 shuffle=False,
                 verbose=0,
                 callbacks=[
-                    StopOnBrokenLoss(),
+                    StopOnBrokenLoss(plan.stage),
                     ProgressBar(plan.stage, steps),
                     end,
                     *_tensorboard(plan.tensorboard),
@@ -145,7 +146,7 @@ def _compile(model: keras.Model, plan: Plan, steps: int, head: keras.layers.Laye
         loss = keras.losses.BinaryCrossentropy(
             from_logits=True, label_smoothing=plan.label_smoothing
         )
-        accuracy = keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
+        accuracy = keras.metrics.MeanMetricWrapper(_right_side, name="accuracy")
     else:
         loss = keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=plan.label_smoothing
@@ -153,6 +154,11 @@ def _compile(model: keras.Model, plan: Plan, steps: int, head: keras.layers.Laye
         accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
     optimizer = make_optimizer(plan.rates, head, epochs=plan.epochs, steps=steps)
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=jit_compile())
+
+
+def _right_side(targets: Tensor, logits: Tensor) -> Tensor:
+    """Return whether a logit has the sign of its target; a target may be any share."""
+    return keras.ops.equal(targets >= 0.5, logits >= 0)  # noqa: PLR2004
 
 
 def _restore(model: keras.Model, state: State) -> None:
@@ -165,9 +171,14 @@ def _restore(model: keras.Model, state: State) -> None:
             variable.assign(value)
 
 
-def _tensorboard(folder: Path | None) -> list[keras.callbacks.Callback]:
+def check_tensorboard(folder: Path | None) -> None:
+    """Check that event files can be written, if they are asked for.
+
+    Raises:
+        ConfigError: TensorBoard is not installed.
+    """
     if folder is None:
-        return []
+        return
     try:
         import tensorboard  # noqa: F401, PLC0415 - what tf.summary needs, and Keras does not check
     except ImportError as error:
@@ -175,4 +186,8 @@ def _tensorboard(folder: Path | None) -> list[keras.callbacks.Callback]:
             "event files for TensorBoard need the package tensorboard, which is not installed; "
             'run `pip install "linegate[tensorboard]"`'
         ) from error
-    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
+
+
+def _tensorboard(folder: Path | None) -> list[keras.callbacks.Callback]:
+    check_tensorboard(folder)
+    return [] if folder is None else [keras.callbacks.TensorBoard(folder, write_graph=False)]

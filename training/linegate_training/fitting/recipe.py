@@ -81,7 +81,10 @@ def fine_tune(
         )
         if not resumed:
             head = fit_head(
-                _samples(train, features[0]), _samples(validation, features[1]), plan.monitor
+                _samples(train, features[0]),
+                _samples(validation, features[1]),
+                plan.monitor,
+                fine_tuned=plan.epochs > 0,
             )
             _set_head(model, head)
             history = [_head_row(head, time.monotonic() - start)]

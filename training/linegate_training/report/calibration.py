@@ -14,7 +14,8 @@ from linegate_bundle.decide import Float64Array
 from linegate_report.statistics import BoolArray
 from linegate_training.report.evaluation import Evaluation, IntArray
 
-BINS = 15
+_FEWEST_BINS, _MOST_BINS = 5, 15
+_PICTURES_A_BIN = 20
 _LARGEST_FACTOR = 20.0
 _INSIDE = 0.99
 """Share of the way to the limit, on a logarithmic scale, that is no longer taken for inside."""
@@ -118,14 +119,17 @@ def fit_temperature(logits: Float64Array, targets: IntArray) -> float:
     return float(np.exp(found.x))
 
 
-def reliability(confidence: Float64Array, right: BoolArray, bins: int = BINS) -> Reliability:
+def reliability(confidence: Float64Array, right: BoolArray, bins: int | None = None) -> Reliability:
     """Hold confidences against what came true, in bins of equal numbers.
 
     Args:
         confidence: ``(n,)``, from 0 to 1.
         right: ``(n,)``.
-        bins: at most so many; none has fewer than one picture.
+        bins: at most so many; none has fewer than one picture. None: about 20 pictures a
+            bin, from 5 to 15 bins.
     """
+    if bins is None:
+        bins = min(max(len(right) // _PICTURES_A_BIN, _FEWEST_BINS), _MOST_BINS)
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, min(bins, len(order)))
     found = tuple(

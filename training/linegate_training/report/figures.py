@@ -115,8 +115,9 @@ def reliability_diagram(calibration: Calibration) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.6, 3.6), layout="constrained")
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-        intervals = [exact_interval(one.right, one.count) for one in calibration.before.bins]
-        left.set_ylim(min(one.low for one in intervals) - 0.02, 1.02)
+        bins = calibration.before.bins + calibration.after.bins
+        left.set_xlim(min(one.confidence for one in bins) - 0.02, 1.02)
+        left.set_ylim(min(exact_interval(one.right, one.count).low for one in bins) - 0.02, 1.02)
         _draw_reliability(left, calibration.before, "as it is")
         _draw_reliability(right, calibration.after, f"temperature {calibration.temperature:.2f}")
         left.set_ylabel("share that is right, 95 % interval")
@@ -144,7 +145,7 @@ def _draw_reliability(axes: Any, found: Reliability, title: str) -> None:
                 color=GOOD_COLOUR, linewidth=1, alpha=0.6)  # fmt: skip
     axes.plot(confidence, accuracy, "o-", color=GOOD_COLOUR, markersize=4, linewidth=1)
     axes.set_title(f"{title}: error {100 * found.error:.1f} %", fontsize="medium")
-    axes.set(xlabel="confidence in the label given", xlim=(min(confidence) - 0.02, 1.02))
+    axes.set(xlabel="confidence in the label given")
 
 
 def _thin(x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Array]:

@@ -12,6 +12,8 @@ from linegate_report.statistics import CONFIDENCE, BoolArray, area_under_roc, ex
 from linegate_training.report.evaluation import Evaluation
 
 _RESAMPLES = 1000
+_FEWEST_GROUPS = 20
+"""With fewer, resampling whole groups gives intervals that are far too narrow."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Area:
 
     Attributes:
         value: the area.
-        interval: from resampling whole groups; None if there are fewer than two groups
-            of one kind, where no resampling tells anything.
+        interval: from resampling whole groups; None if there are fewer than 20 groups of
+            one kind, where it would be too narrow, or if all resamples agree.
     """
 
     value: float
@@ -72,7 +74,7 @@ class Scores:
     Attributes:
         accuracy: share of the pictures that are given their true label.
         accuracy_by_group: its interval from resampling whole groups, as pictures of a
-            group are alike; None if there is only one group.
+            group are alike; None under the same conditions as that of the area.
         macro_f1: mean of the classes' F1.
         found: share of the defective pictures that are given a label with the role defect.
         passed: share of the good pictures that are given a label with the role good.
@@ -121,7 +123,7 @@ def area_by_group(
     """
     value = area_under_roc(score_of_defect, defective)
     _, group = np.unique(groups, return_inverse=True)
-    if min(len(np.unique(group[defective])), len(np.unique(group[~defective]))) < 2:  # noqa: PLR2004
+    if min(len(np.unique(group[defective])), len(np.unique(group[~defective]))) < _FEWEST_GROUPS:
         return Area(value, None)
     _, rank = np.unique(score_of_defect, return_inverse=True)
     drawn = (weighted_area(rank, defective, weight) for weight in _resampled_weights(group))
@@ -154,7 +156,7 @@ def weighted_area(
 
 def _accuracy_by_group(right: BoolArray, groups: Sequence[str]) -> Interval | None:
     _, group = np.unique(groups, return_inverse=True)
-    if group.max() == 0:
+    if group.max() + 1 < _FEWEST_GROUPS:
         return None
     return _middle([np.average(right, weights=weight) for weight in _resampled_weights(group)])
 
@@ -168,10 +170,11 @@ def _resampled_weights(group: npt.NDArray[np.int64]) -> Iterator[Float64Array]:
         yield drawn[group].astype(np.float64)
 
 
-def _middle(values: Sequence[float]) -> Interval:
+def _middle(values: Sequence[float]) -> Interval | None:
+    """Return the interval of resampled values; None if they are all the same."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
-    return Interval(low=float(low), high=float(high))
+    return Interval(low=float(low), high=float(high)) if low < high else None
 
 
 def _class_score(evaluation: Evaluation, label: Label) -> ClassScore:
