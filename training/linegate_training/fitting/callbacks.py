@@ -21,6 +21,9 @@ _LOG = logging.getLogger(__name__)
 
 Logs = dict[str, Any] | None
 
+_STEPS_UNSEEN = 16
+"""So many steps may follow a broken one before it is noticed; the best weights are kept anyway."""
+
 
 class BrokenLossError(TrainingError):
     """The loss is no longer finite; the model has its best weights until then.
@@ -35,7 +38,9 @@ class BrokenLossError(TrainingError):
 
 
 class StopOnBrokenLoss(keras.callbacks.Callback):  # type: ignore[misc]
-    """Raises at the first step whose loss is not a number or infinite.
+    """Raises when the loss is not a number or infinite, with the step at which it broke.
+
+    It looks at the losses every few steps, for looking makes a GPU wait.
 
     Args:
         stage: of the training, for the message.
@@ -45,25 +50,41 @@ class StopOnBrokenLoss(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._stage = stage
         self._epoch = 0
+        self._unseen: dict[int, Any] = {}
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
         """Remember the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Check the loss.
+        """Keep the loss, and look at those kept from time to time.
 
         Raises:
-            BrokenLossError: it is not finite.
+            BrokenLossError: one is not finite.
         """
+        self._unseen[batch] = (logs or {})["loss"]
+        if len(self._unseen) >= _STEPS_UNSEEN:
+            self._look()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:  # noqa: ARG002
+        """Look at the last losses.
+
+        Raises:
+            BrokenLossError: one is not finite.
+        """
+        self._look()
+
+    def _look(self) -> None:
         # Keras gives the mean since the epoch's start; a broken value never leaves it.
-        loss = float((logs or {})["loss"])
-        if not math.isfinite(loss):
-            raise BrokenLossError(
-                f"expected a finite loss, got {loss} at step {batch + 1} of {self._stage} "
-                f"epoch {self._epoch + 1}; lower --learning-rate",
-                epochs=self._epoch,
-            )
+        for batch, value in self._unseen.items():
+            loss = float(value)
+            if not math.isfinite(loss):
+                raise BrokenLossError(
+                    f"expected a finite loss, got {loss} at step {batch + 1} of {self._stage} "
+                    f"epoch {self._epoch + 1}; lower --learning-rate",
+                    epochs=self._epoch,
+                )
+        self._unseen.clear()
 
 
 class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]
