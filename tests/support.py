@@ -107,6 +107,7 @@ def tiny_manifest(
             reject_at_least=0.7,
             vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=vote_frames),
         ),
+        certificate=None,
         accuracy=AccuracyReport(
             images=10, defects=5, float32=accuracy, artifacts=(), engine_agreement=1.0
         ),

@@ -26,6 +26,7 @@ from linegate_bundle.manifest import (
 )
 from linegate_bundle.run_folder import Part, RunFolder, RunRecord, SplitRow, read_split
 from linegate_export import conversions, graph, reference
+from linegate_export.certificate import certify
 from linegate_export.conversion import Artifact
 from linegate_export.evaluate import Evaluation, Score, evaluate, score
 from linegate_export.gate import GateLimits, GateResult, Reached, judge_artifacts
@@ -161,7 +162,7 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
     steps("Choosing thresholds, judging, writing the report")
     policy = choose_policy(
         measured.tflite_calibration.defect_probability(record.labels),
-        source.calibration.defective(record.labels),
+        source.calibration.truth(record.labels),
         options.targets,
     )
     findings = _findings(options, source, measured, policy)
@@ -270,6 +271,13 @@ def _findings(
         source.calibration.defective(record.labels),
         policy,
     )
+    proofs = certify(
+        measured.tflite_calibration.defect_probability(record.labels),
+        source.calibration.rows,
+        record.labels,
+        policy,
+        options.targets,
+    )
     return Findings(
         summary=Summary(
             name=record.name if options.name is None else options.name,
@@ -280,6 +288,8 @@ def _findings(
             test=on_test_part(accuracy, sizes),
             policy=policy,
             calibration=on_calibration_part(calibration),
+            certificate=proofs.certificate,
+            unproven=proofs.unproven,
         ),
         accuracy=accuracy,
         record=record,
@@ -342,6 +352,7 @@ def _manifest(findings: Findings, shipped: list[Artifact], golden: Golden) -> Ma
         activation=record.activation,
         models=tuple(artifact.entry for artifact in shipped),
         policy=summary.policy,
+        certificate=summary.certificate,
         accuracy=findings.accuracy,
         golden=golden.frames,
         provenance=Provenance(

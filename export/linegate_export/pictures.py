@@ -41,6 +41,11 @@ class Pictures:
         defects = {label.name for label in labels if label.role is Role.DEFECT}
         return np.array([row.label in defects for row in self.rows], np.bool_)
 
+    def truth(self, labels: Sequence[Label]) -> tuple[Label, ...]:
+        """Return the true label of each picture, with its role."""
+        known = {label.name: label for label in labels}
+        return tuple(known[row.label] for row in self.rows)
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -5,10 +5,12 @@ import msgspec
 from linegate_bundle.manifest import (
     AccuracyReport,
     ArtifactAccuracy,
+    Certificate,
     DecisionPolicy,
     Interval,
     ModelFormat,
 )
+from linegate_export.certificate import Unproven
 from linegate_export.evaluate import Score
 from linegate_export.gate import Check
 from linegate_export.policy import VerdictCounts
@@ -68,6 +70,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     test: OnTestPart
     policy: DecisionPolicy
     calibration: OnCalibrationPart
+    certificate: Certificate | None
+    unproven: tuple[Unproven, ...]
 
 
 def encode_summary(summary: Summary) -> bytes:

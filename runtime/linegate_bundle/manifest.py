@@ -241,6 +241,59 @@ class AccuracyReport(Schema, frozen=True):
     engine_agreement: Fraction
 
 
+class Risk(enum.StrEnum):
+    """What can go wrong with a verdict.
+
+    ``escape``: a defect with the verdict accept. ``false_reject``: a good picture with the
+    verdict reject.
+    """
+
+    ESCAPE = "escape"
+    FALSE_REJECT = "false_reject"
+
+
+class Guarantee(Schema, frozen=True):
+    """One proven rate: the true one is at most ``target``, with ``confidence``.
+
+    Attributes:
+        risk: whose rate.
+        label: of the pictures that were counted; None counts all of the risk's role.
+        target: the rate that is proven.
+        confidence: probability that a calibration part gives no false proof.
+        pictures: how many were counted.
+        errors: how many of them went wrong at the bundle's thresholds.
+        p_value: chance of so few errors if the true rate were ``target``.
+    """
+
+    risk: Risk
+    label: str | None
+    target: Fraction
+    confidence: Fraction
+    pictures: Annotated[int, msgspec.Meta(ge=1)]
+    errors: Annotated[int, msgspec.Meta(ge=0)]
+    p_value: Fraction
+
+
+class Certificate(Schema, frozen=True):
+    """What is proven about the thresholds, and on which pictures.
+
+    It holds for pictures that are exchangeable with those of the calibration part, each
+    judged on its own, and for each guarantee by itself.
+
+    Attributes:
+        guarantees: what is proven; at least one.
+        data_sha256: over path, label and content of every picture of the calibration part.
+        pictures: in the calibration part.
+        groups: among them; pictures of one group are alike, so that groups of many make a
+            proof weaker than its figures say.
+    """
+
+    guarantees: Annotated[tuple[Guarantee, ...], msgspec.Meta(min_length=1)]
+    data_sha256: Sha256
+    pictures: Annotated[int, msgspec.Meta(ge=1)]
+    groups: Annotated[int, msgspec.Meta(ge=1)]
+
+
 class GoldenOutput(Schema, frozen=True):
     """The logits that one model gave for a golden frame, and how close others must come.
 
@@ -293,6 +346,7 @@ class Manifest(Schema, frozen=True):
     activation: Activation
     models: tuple[ModelEntry, ...]
     policy: DecisionPolicy
+    certificate: Certificate | None
     accuracy: AccuracyReport
     golden: tuple[GoldenFrame, ...]
     provenance: Provenance

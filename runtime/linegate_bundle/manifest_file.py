@@ -70,6 +70,7 @@ def check_manifest(manifest: Manifest) -> None:
     problems = [
         *check_labels(manifest.labels),
         *_check_policy(manifest.policy),
+        *_check_certificate(manifest),
         *_check_region(manifest.preprocess.region),
         *_check_models(manifest),
         *_check_golden(manifest),
@@ -101,6 +102,20 @@ def _check_policy(policy: DecisionPolicy) -> list[str]:
             f"reject_at_least ({policy.reject_at_least})"
         )
     ]
+
+
+def _check_certificate(manifest: Manifest) -> list[str]:
+    if manifest.certificate is None:
+        return []
+    roles = {label.name: label.role for label in manifest.labels}
+    problems = []
+    for guarantee in manifest.certificate.guarantees:
+        what = f"the {guarantee.risk} rate of {guarantee.label or 'all'}"
+        if guarantee.label is not None and roles.get(guarantee.label) is not Role.DEFECT:
+            problems.append(f"{what} is certified, but that is no label of defects")
+        if guarantee.p_value > 1 - guarantee.confidence or guarantee.errors > guarantee.pictures:
+            problems.append(f"{what} is certified without proof: {guarantee}")
+    return problems
 
 
 def _check_region(region: Region | None) -> list[str]:

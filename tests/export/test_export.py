@@ -116,7 +116,7 @@ def test_the_report_needs_no_other_file_and_tells_the_verdict_first(
     assert len(sources) > 10
     assert all(source.startswith("data:image/") for source in sources)
     assert "http" not in html.replace("data:", "")
-    assert "not a guarantee" in html
+    assert "Not proven" in html
     with open_bundle(exported) as bundle:
         assert bundle.read("report.html").decode() == html
 

@@ -8,13 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate_bundle.errors import ConfigError, GateError
-from linegate_bundle.manifest import DecisionPolicy
+from linegate_bundle.manifest import DecisionPolicy, Label, Risk, Role
+from linegate_bundle.run_folder import Part, SplitRow
+from linegate_export.certificate import certify
 from linegate_export.policy import (
     PolicyTargets,
     allowed_count,
+    allowed_errors,
     choose_policy,
     count_verdicts,
 )
+from linegate_export.proof import p_value
+
+FINE = Label(name="fine", role=Role.GOOD)
+DEFECTIVE = Label(name="defective", role=Role.DEFECT)
+SCRATCH = Label(name="scratch", role=Role.DEFECT)
 
 inner = st.floats(1e-9, 1 - 1e-9)
 coarse = st.sampled_from([1e-12, 0.25, 0.5, np.nextafter(0.5, 1), 0.75, 1 - 1e-12])
@@ -29,9 +37,13 @@ def arrays(pairs: list[tuple[float, bool]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(values, np.float64), np.array(truth, np.bool_)
 
 
+def labels(truth: np.ndarray) -> list[Label]:
+    return [DEFECTIVE if defective else FINE for defective in truth]
+
+
 def choose(pairs: list[tuple[float, bool]], escape: float, false_reject: float) -> DecisionPolicy:
     values, truth = arrays(pairs)
-    return choose_policy(values, truth, PolicyTargets(escape, false_reject))
+    return choose_policy(values, labels(truth), PolicyTargets(escape, false_reject))
 
 
 @given(pictures, rates, rates)
@@ -52,8 +64,8 @@ def test_thresholds_lie_in_the_gap_or_else_no_picture_is_unsure_without_need(
     policy = choose(pairs, escape, false_reject)
     values, truth = arrays(pairs)
     defects, goods = np.sort(values[truth]), np.sort(values[~truth])[::-1]
-    must_not_accept = defects[allowed_count(escape, len(defects))]
-    must_not_reject = goods[allowed_count(false_reject, len(goods))]
+    must_not_accept = defects[allowed_errors(len(defects), escape, 0.95)]
+    must_not_reject = goods[allowed_errors(len(goods), false_reject, 0.95)]
     if must_not_reject < must_not_accept:
         assert must_not_reject <= policy.accept_at_most
         assert policy.reject_at_least <= must_not_accept
@@ -95,6 +107,57 @@ def test_a_rate_is_taken_as_written_not_as_floating_point_has_it() -> None:
     assert allowed_count(0.07, 100) == 7
 
 
+def test_few_enough_errors_to_prove_the_rate_are_allowed_and_a_share_where_none_do() -> None:
+    # 4 of 200 prove 5 % with 95 %; 10 would be 5 % of them, and prove nothing.
+    assert allowed_errors(200, 0.05, 0.95) == 4
+    assert p_value(4, 200, 0.05) <= 0.05 < p_value(5, 200, 0.05)
+    assert allowed_errors(58, 0.05, 0.95) == 2
+
+
+def test_every_class_can_be_proven_by_itself() -> None:
+    values = np.concatenate([np.linspace(0.01, 0.4, 200), np.linspace(0.6, 0.99, 800),
+                             np.linspace(0.3, 0.99, 100)])  # fmt: skip
+    truth = [FINE] * 200 + [DEFECTIVE] * 800 + [SCRATCH] * 100
+    one, each = (
+        choose_policy(values, truth, PolicyTargets(0.05, 0.05, every_class=every_class))
+        for every_class in (False, True)
+    )
+    rows = [
+        SplitRow(str(number), label.name, str(number // 2), Part.CALIBRATION, f"{number:064x}")
+        for number, label in enumerate(truth)
+    ]
+    names = [FINE, DEFECTIVE, SCRATCH]
+    together = certify(values, rows, names, one, PolicyTargets(0.05, 0.05))
+    alone = certify(values, rows, names, each, PolicyTargets(0.05, 0.05))
+    assert each.accept_at_most < one.accept_at_most
+    assert [unproven.label for unproven in together.unproven] == ["scratch"]
+    assert alone.unproven == ()
+    assert alone.certificate is not None
+    assert [(one.risk, one.label) for one in alone.certificate.guarantees] == [
+        (Risk.ESCAPE, None),
+        (Risk.ESCAPE, "defective"),
+        (Risk.ESCAPE, "scratch"),
+        (Risk.FALSE_REJECT, None),
+    ]
+    assert (alone.certificate.pictures, alone.certificate.groups) == (1100, 550)
+
+
+def test_too_few_pictures_give_no_certificate_and_say_how_many_are_needed() -> None:
+    values, truth = np.array([0.1, 0.9] * 20), [FINE, DEFECTIVE] * 20
+    targets = PolicyTargets(0.01, 0.01)
+    rows = [
+        SplitRow(str(number), label.name, str(number), Part.CALIBRATION, f"{number:064x}")
+        for number, label in enumerate(truth)
+    ]
+    policy = choose_policy(values, truth, targets)
+    proofs = certify(values, rows, [FINE, DEFECTIVE], policy, targets)
+    assert proofs.certificate is None
+    assert {(one.risk, one.pictures, one.needed) for one in proofs.unproven} == {
+        (Risk.ESCAPE, 20, 299),
+        (Risk.FALSE_REJECT, 20, 299),
+    }
+
+
 @pytest.mark.parametrize(
     ("targets", "option"),
     [
@@ -102,6 +165,7 @@ def test_a_rate_is_taken_as_written_not_as_floating_point_has_it() -> None:
         ({"maximum_false_reject_rate": -0.1}, "--max-false-reject-rate"),
         ({"maximum_escape_rate": float("nan")}, "--max-escape-rate"),
         ({"vote_frames": 0}, "--vote-frames"),
+        ({"confidence": 1.0}, "--confidence"),
     ],
 )
 def test_impossible_targets_name_the_option(targets: dict[str, float], option: str) -> None:

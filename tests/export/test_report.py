@@ -17,6 +17,7 @@ from linegate_bundle.manifest import (
     Role,
 )
 from linegate_bundle.run_folder import RUN_SCHEMA_VERSION, Part, RunRecord, SplitRow
+from linegate_export.certificate import certify
 from linegate_export.conversion import Artifact, describe
 from linegate_export.evaluate import Evaluation, score
 from linegate_export.gate import GateLimits, Reached, judge_artifacts
@@ -75,7 +76,8 @@ def findings(labels: Sequence[Label], *, lost: float = 0.3, sure: float = 2.0) -
     )
     defective = test.defective(labels)
     targets = PolicyTargets(0.1, 0.1)
-    policy = choose_policy(tflite.defect_probability(labels), defective, targets)
+    policy = choose_policy(tflite.defect_probability(labels), test.truth(labels), targets)
+    proofs = certify(tflite.defect_probability(labels), test.rows, labels, policy, targets)
     scores = [score(each, test, labels, policy, float32) for each in (float32, tflite, onnx)]
     accuracy = accuracy_report(IMAGES, int(defective.sum()), scores[0], (scores[1], scores[2]))
     sizes = {each.evaluation.artifact.entry.file: 1000 for each in scores}
@@ -98,6 +100,8 @@ def findings(labels: Sequence[Label], *, lost: float = 0.3, sure: float = 2.0) -
             test=on_test_part(accuracy, sizes),
             policy=policy,
             calibration=on_calibration_part(counts),
+            certificate=proofs.certificate,
+            unproven=proofs.unproven,
         ),
         accuracy=accuracy,
         record=RunRecord(

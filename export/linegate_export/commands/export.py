@@ -95,6 +95,18 @@ def _add_policy(group: "argparse._ArgumentGroup") -> None:
         help="share of the good parts that may be rejected (%(default)s)",
     )
     group.add_argument(
+        "--confidence",
+        metavar="SHARE",
+        type=float,
+        default=PolicyTargets.confidence,
+        help="confidence with which these rates are proven (%(default)s)",
+    )
+    group.add_argument(
+        "--every-class",
+        action="store_true",
+        help="prove the escape rate for every class of defects, as far as it has pictures enough",
+    )
+    group.add_argument(
         "--vote-frames",
         metavar="N",
         type=int,
@@ -126,6 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
         targets=PolicyTargets(
             maximum_escape_rate=arguments.max_escape_rate,
             maximum_false_reject_rate=arguments.max_false_reject_rate,
+            confidence=arguments.confidence,
+            every_class=arguments.every_class,
             vote_frames=arguments.vote_frames,
         ),
         with_float32=arguments.with_float32,

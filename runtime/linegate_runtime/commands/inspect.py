@@ -7,7 +7,7 @@ import msgspec
 
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.command import Command
-from linegate_bundle.manifest import ArtifactAccuracy, Manifest, PreprocessSpec
+from linegate_bundle.manifest import ArtifactAccuracy, Guarantee, Manifest, PreprocessSpec, Risk
 from linegate_runtime.commands.options import add_bundle, open_bundle
 
 
@@ -74,7 +74,29 @@ def _decision(manifest: Manifest) -> list[tuple[str, str]]:
         ("reject", f"probability of a defect at least {policy.reject_at_least:.3f}"),
         ("unsure", "in between"),
         ("vote", f"{policy.vote.frames} frames a part, {policy.vote.method.value}"),
+        *_certificate(manifest),
     ]
+
+
+def _certificate(manifest: Manifest) -> list[tuple[str, str]]:
+    if manifest.certificate is None:
+        return [("certificate", "none: no rate is proven")]
+    return [
+        (
+            "proven",
+            (
+                f"{_counted(one)} {one.target:g} at most, with {one.confidence:g} confidence "
+                f"({one.errors} of {one.pictures} pictures)"
+            ),
+        )
+        for one in manifest.certificate.guarantees
+    ]
+
+
+def _counted(guarantee: Guarantee) -> str:
+    if guarantee.risk is Risk.FALSE_REJECT:
+        return "share of good parts rejected"
+    return f"share of {guarantee.label or 'defects'} accepted"
 
 
 def _accuracy(manifest: Manifest) -> list[tuple[str, str]]:

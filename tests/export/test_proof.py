@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate_export.certificate import needed_pictures, p_value, provable_errors
+from linegate_export.proof import needed_pictures, p_value, provable_errors
 
 
 def exact_tail(errors: int, pictures: int, rate: Fraction) -> Fraction:
