@@ -1,12 +1,21 @@
 """Statistics: exact intervals and the area under the ROC curve."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate_report.statistics import area_under_roc, disagreements, exact_interval
+from linegate_report.statistics import (
+    area_under_roc,
+    disagreements,
+    exact_interval,
+    loss_bound,
+    mcnemar,
+    upper_bound,
+)
 
 counts = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -74,3 +83,65 @@ def test_auc_is_the_share_of_pairs_in_the_right_order_with_ties_half(
 
 def test_disagreements_are_counted_place_by_place() -> None:
     assert disagreements(["a", "b", "c"], ["a", "c", "b"]) == 2
+
+
+def test_an_upper_bound_leaves_five_percent_above_it() -> None:
+    assert upper_bound(0, 299) == pytest.approx(1 - 0.05 ** (1 / 299))
+    assert upper_bound(0, 299) < 0.01 < upper_bound(0, 298)
+    tail = scipy.stats.binom.cdf(7, 150, upper_bound(7, 150))
+    assert tail == pytest.approx(0.05, rel=1e-6)
+    assert upper_bound(5, 5) == upper_bound(0, 0) == 1.0
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_mcnemar_is_a_fair_coin_for_the_pictures_that_differ(lost: int, gained: int) -> None:
+    trials, fewer = lost + gained, min(lost, gained)
+    tail = sum(math.comb(trials, k) for k in range(fewer + 1)) / 2**trials
+    assert mcnemar(lost, gained) == pytest.approx(min(1.0, 2 * tail))
+    assert mcnemar(lost, gained) == mcnemar(gained, lost)
+
+
+pairs = st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(0, 3000)).filter(any)
+
+
+@given(pairs)
+def test_a_loss_bound_lies_above_the_observed_loss_and_grows_with_it(
+    counts: tuple[int, int, int],
+) -> None:
+    lost, gained, same = counts
+    trials = lost + gained + same
+    bound = loss_bound(lost, gained, trials)
+    assert (lost - gained) / trials <= bound <= 1
+    if same:
+        assert loss_bound(lost + 1, gained, trials) >= bound - 1e-9
+    assert loss_bound(lost, gained, trials, 0.99) >= bound - 1e-9
+
+
+def test_no_difference_proves_as_little_as_the_number_of_pictures_allows() -> None:
+    z = scipy.stats.norm.ppf(0.95)
+    assert loss_bound(0, 0, 656) == pytest.approx(z**2 / (656 + z**2))
+
+
+@pytest.mark.parametrize("trials", [60, 200])
+@pytest.mark.parametrize("gain", [0.0, 0.005, 0.02])
+@pytest.mark.parametrize("loss", [0.0, 0.005, 0.015, 0.05])
+def test_a_loss_bound_covers_true_losses(trials: int, gain: float, loss: float) -> None:
+    most = 30
+    lost, gained = (grid.ravel() for grid in np.mgrid[: most + 1, : most + 1])
+    same = trials - lost - gained
+    chances = scipy.stats.multinomial.pmf(
+        np.stack([lost, gained, same], axis=1), trials, [gain + loss, gain, 1 - loss - 2 * gain]
+    )
+    likely = chances > 1e-9
+    covered = sum(
+        chance
+        for a, b, chance in zip(lost[likely], gained[likely], chances[likely], strict=True)
+        if loss_bound(int(a), int(b), trials) >= loss - 1e-9
+    )
+    assert covered >= 0.94
+
+
+@pytest.mark.parametrize("counts", [(-1, 0, 5), (3, 3, 5), (0, 0, 0)])
+def test_counts_that_do_not_fit_are_refused(counts: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="to be among"):
+        loss_bound(*counts)
