@@ -28,10 +28,11 @@ from linegate_bundle.run_folder import Part, RunFolder, RunRecord, SplitRow, rea
 from linegate_export import conversions, graph, reference
 from linegate_export.certificate import certify
 from linegate_export.conversion import Artifact
-from linegate_export.evaluate import Evaluation, Score, evaluate, score
+from linegate_export.evaluate import Evaluation, evaluate, score
 from linegate_export.gate import GateLimits, GateResult, Reached, judge_artifacts
 from linegate_export.golden import Golden, choose_frames, make_golden, tolerance
 from linegate_export.outputs import Outputs
+from linegate_export.paired import compare
 from linegate_export.pictures import Pictures, check_split, choose_representative, load_pictures
 from linegate_export.policy import PolicyTargets, choose_policy, count_verdicts
 from linegate_export.progress import Steps
@@ -252,10 +253,16 @@ def _findings(
         score(evaluation, test, record.labels, policy, measured.float32)
         for evaluation in (measured.float32, measured.tflite, measured.onnx)
     )
+    paired = {
+        INT8_TFLITE: compare(float32, tflite, test, record.labels),
+        INT8_ONNX: compare(float32, onnx, test, record.labels),
+    }
     gate = judge_artifacts(
         images=len(test),
-        float32=_reached(float32),
-        artifacts={INT8_TFLITE: _reached(tflite), INT8_ONNX: _reached(onnx)},
+        artifacts={
+            name: Reached(paired[name], float32.accuracy.auc - scored.accuracy.auc)
+            for name, scored in ((INT8_TFLITE, tflite), (INT8_ONNX, onnx))
+        },
         disagreements=disagreements(tflite.labels, onnx.labels),
         limits=options.limits,
     )
@@ -286,6 +293,7 @@ def _findings(
             passed=gate.passed,
             checks=gate.checks,
             test=on_test_part(accuracy, sizes),
+            paired=paired,
             policy=policy,
             calibration=on_calibration_part(calibration),
             certificate=proofs.certificate,
@@ -302,10 +310,6 @@ def _findings(
         images={part.value: sum(row.part is part for row in source.rows) for part in Part},
         versions=_versions(record),
     )
-
-
-def _reached(scored: Score) -> Reached:
-    return Reached(scored.correct, scored.accuracy.auc)
 
 
 def _shipped(measured: _Measured, *, with_float32: bool) -> list[Artifact]:

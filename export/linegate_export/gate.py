@@ -1,50 +1,73 @@
 """The accuracy gate: what an int8 artifact may lose, as limits and as checks.
 
-A limit is a share; what is counted is pictures. So many may be lost as the
-limit's share of the test part, rounded **down**. A small test part therefore
-makes the gate stricter, never looser: with 1 point allowed and 60 pictures not a
-single one may be lost net, and the check says so.
+What is held against the limits of accuracy and escapes is not what was seen to be lost, but
+its one-sided 95 % upper bound: a loss that the test part is too small to rule out does not
+pass. So a small test part makes the gate stricter, never looser, and the check says how many
+pictures it would take.
 
-Accuracy alone would let a collapse through: a model that calls nearly everything
-good loses no accuracy where defects are rare. So the area under the ROC curve,
-which no threshold can hide, has a limit too.
+Accuracy alone would let a collapse through: a model that calls nearly everything good
+loses no accuracy where defects are rare. So no class may lose much of its recall, and
+the area under the ROC curve, which no threshold can hide, has a limit too.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import msgspec
+import scipy.stats
 
 from linegate_bundle.errors import ConfigError
+from linegate_export.paired import Change, Paired
 from linegate_export.policy import allowed_count
+from linegate_report.statistics import CONFIDENCE
 
-DEFAULT_MAXIMUM_ACCURACY_LOSS = 0.01
+DEFAULT_MAXIMUM_ACCURACY_LOSS = 0.015
+DEFAULT_MAXIMUM_NEW_ESCAPES = 0.05
+DEFAULT_MAXIMUM_CLASS_LOSS = 0.1
 DEFAULT_MAXIMUM_AUC_LOSS = 0.02
 DEFAULT_MINIMUM_AGREEMENT = 0.995
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GateLimits:
-    """What the gate lets through.
+    """What the gate lets through, as shares (0.01 is 1 point).
 
     Attributes:
-        maximum_accuracy_loss: of each int8 artifact against float32, as a share (0.01 is 1 point).
-        maximum_auc_loss: of each int8 artifact against float32, from 0 to 1.
-        minimum_agreement: share of test pictures that int8 TFLite and int8 ONNX give one label.
+        maximum_accuracy_loss: bound of what each int8 artifact loses against float32.
+        maximum_new_escapes: bound of the defects that each lets through and float32 does not,
+            less those that float32 does and it does not.
+        maximum_class_loss: recall that a class may be seen to lose; one picture always may be.
+        maximum_auc_loss: of each int8 artifact against float32.
+        minimum_agreement: pictures that int8 TFLite and int8 ONNX give one label.
     """
 
     maximum_accuracy_loss: float = DEFAULT_MAXIMUM_ACCURACY_LOSS
+    maximum_new_escapes: float = DEFAULT_MAXIMUM_NEW_ESCAPES
+    maximum_class_loss: float = DEFAULT_MAXIMUM_CLASS_LOSS
     maximum_auc_loss: float = DEFAULT_MAXIMUM_AUC_LOSS
     minimum_agreement: float = DEFAULT_MINIMUM_AGREEMENT
 
     def __post_init__(self) -> None:
         for option, share in (
             ("--max-accuracy-loss", self.maximum_accuracy_loss),
+            ("--max-new-escapes", self.maximum_new_escapes),
+            ("--max-class-loss", self.maximum_class_loss),
             ("--max-auc-loss", self.maximum_auc_loss),
             ("--min-agreement", self.minimum_agreement),
         ):
             if not 0.0 <= share <= 1.0:
                 raise ConfigError(f"{option}: expected a share from 0 to 1, got {share}")
+
+
+ANYTHING = GateLimits(
+    maximum_accuracy_loss=1.0,
+    maximum_new_escapes=1.0,
+    maximum_class_loss=1.0,
+    maximum_auc_loss=1.0,
+    minimum_agreement=0.0,
+)
+"""Limits that let everything through, for measuring."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +103,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
         """The failed checks in one sentence each."""
         return "; ".join(
             f"{check.subject}: expected {check.expected}, got {check.measured}"
+            + (f" ({check.note})" if check.note else "")
             for check in self.checks
             if not check.passed
         )
@@ -87,53 +111,92 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclasses.dataclass(frozen=True)
 class Reached:
-    """What one model reached on the test part."""
+    """What an int8 artifact reached on the test part.
 
-    correct: int
-    auc: float
+    Attributes:
+        paired: against float32.
+        auc_loss: what it loses of the area under the ROC curve.
+    """
+
+    paired: Paired
+    auc_loss: float
 
 
 def judge_artifacts(
-    images: int,
-    float32: Reached,
-    artifacts: Mapping[str, Reached],
-    disagreements: int,
-    limits: GateLimits,
+    images: int, artifacts: Mapping[str, Reached], disagreements: int, limits: GateLimits
 ) -> GateResult:
     """Hold what was measured against the limits.
 
     Args:
         images: pictures in the test part, at least one.
-        float32: what the float model reached.
         artifacts: what each int8 artifact reached, by its name.
         disagreements: pictures on which the int8 artifacts give different labels.
         limits: what is allowed.
     """
-    losses = [
-        check
-        for name, reached in artifacts.items()
-        for check in (
-            _accuracy_loss(
-                name, images, float32.correct - reached.correct, limits.maximum_accuracy_loss
+    checks = []
+    for name, reached in artifacts.items():
+        paired = reached.paired
+        checks += [
+            _bounded(
+                f"accuracy that {name} loses against float32",
+                paired.labels,
+                limits.maximum_accuracy_loss,
+                "--max-accuracy-loss",
             ),
-            _auc_loss(name, float32.auc - reached.auc, limits.maximum_auc_loss),
+            _bounded(
+                f"defects that {name} newly accepts",
+                paired.escapes,
+                limits.maximum_new_escapes,
+                "--max-new-escapes",
+            ),
+            _classes(name, paired.classes, limits.maximum_class_loss),
+            _auc_loss(name, reached.auc_loss, limits.maximum_auc_loss),
+        ]
+    return GateResult(checks=(*checks, _agreement(images, disagreements, limits.minimum_agreement)))
+
+
+def needed_pictures(limit: float) -> int:
+    """Return on how many pictures without a difference the bound is within a limit above 0."""
+    squared = float(scipy.stats.norm.ppf(CONFIDENCE)) ** 2
+    return max(1, math.ceil(squared * (1 / limit - 1) - 1e-9))
+
+
+def _bounded(subject: str, change: Change, limit: float, option: str) -> Check:
+    note = ""
+    if limit == 0:
+        note = "no number of pictures rules out every loss; allow one above 0"
+    elif change.of < needed_pictures(limit):
+        note = (
+            f"{_pictures(change.of)} cannot rule that out, even without any difference: it takes "
+            f"{needed_pictures(limit)}; enlarge the test part, or give a larger {option}"
         )
-    ]
-    return GateResult(checks=(*losses, _agreement(images, disagreements, limits.minimum_agreement)))
-
-
-def _accuracy_loss(name: str, images: int, lost: int, limit: float) -> Check:
-    allowed = allowed_count(limit, images)
     return Check(
-        subject=f"accuracy that {name} loses against float32",
-        expected=f"at most {100 * limit:g} points ({_pictures(allowed)} of {images})",
+        subject=subject,
+        expected=f"{100 * limit:g} points at most, with {100 * CONFIDENCE:g} % confidence",
         measured=(
-            f"{100 * lost / images:.2f} points ({_pictures(lost)})"
-            if lost >= 0
-            else f"none, it gains {-100 * lost / images:.2f} points ({_pictures(-lost)})"
+            f"{100 * change.bound:.2f} points at most; seen: {change.lost} lost, "
+            f"{change.gained} gained of {_pictures(change.of)}"
         ),
-        passed=lost <= allowed,
-        note=_resolution(images, limit),
+        passed=change.bound <= limit,
+        note=note,
+    )
+
+
+def _classes(name: str, classes: Mapping[str, Change], limit: float) -> Check:
+    allowed = {label: max(1, allowed_count(limit, change.of)) for label, change in classes.items()}
+    collapsed = [
+        f"{label} loses {change.net} of {change.of} and may lose {allowed[label]}"
+        for label, change in classes.items()
+        if change.net > allowed[label]
+    ]
+    label, worst = max(classes.items(), key=lambda item: item[1].net / max(1, item[1].of))
+    return Check(
+        subject=f"recall that a class loses in {name}",
+        expected=f"at most {100 * limit:g} points, or one picture",
+        measured="; ".join(collapsed)
+        or (f"{label} loses {worst.net} of {worst.of}" if worst.net > 0 else "none loses any"),
+        passed=not collapsed,
+        note="",
     )
 
 
@@ -148,7 +211,7 @@ def _auc_loss(name: str, lost: float, limit: float) -> Check:
 
 
 def _agreement(images: int, disagreements: int, limit: float) -> Check:
-    allowed = images - _needed_count(limit, images)
+    allowed = images + allowed_count(-limit, images)
     return Check(
         subject="int8 TFLite and int8 ONNX give the same label",
         expected=f"on at least {100 * limit:g} % ({_pictures(allowed)} of {images} may differ)",
@@ -156,11 +219,6 @@ def _agreement(images: int, disagreements: int, limit: float) -> Check:
         passed=disagreements <= allowed,
         note=_resolution(images, 1 - limit),
     )
-
-
-def _needed_count(share: float, images: int) -> int:
-    """Round up, so that ``share`` of all pictures is really reached; exact as written."""
-    return -allowed_count(-share, images)
 
 
 def _resolution(images: int, share: float) -> str:

@@ -13,6 +13,7 @@ from linegate_bundle.manifest import (
 from linegate_export.certificate import Unproven
 from linegate_export.evaluate import Score
 from linegate_export.gate import Check
+from linegate_export.paired import Paired
 from linegate_export.policy import VerdictCounts
 from linegate_report.statistics import agreement, exact_interval
 
@@ -60,7 +61,10 @@ class OnCalibrationPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that an export measured; the file for machines."""
+    """Everything that an export measured; the file for machines.
+
+    ``paired`` holds each int8 artifact against the float model, on the test part.
+    """
 
     name: str
     version: str
@@ -68,6 +72,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool
     checks: tuple[Check, ...]
     test: OnTestPart
+    paired: dict[str, Paired]
     policy: DecisionPolicy
     calibration: OnCalibrationPart
     certificate: Certificate | None

@@ -15,7 +15,7 @@ import pytest
 
 from linegate_bundle.run_folder import RunFolder
 from linegate_export.exporter import ExportOptions, export
-from linegate_export.gate import GateLimits
+from linegate_export.gate import ANYTHING
 from linegate_training.networks.base import build_model
 from linegate_training.networks.registry import load_network
 from tests.training.pictures import write_photographs
@@ -24,7 +24,6 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed; pip install jax"
 )
 load_model = importlib.import_module("keras").models.load_model
-LOOSE = GateLimits(maximum_accuracy_loss=1.0, maximum_auc_loss=1.0, minimum_agreement=0.0)
 TIMEOUT_S = 150
 
 
@@ -67,7 +66,7 @@ def test_a_run_trained_under_jax_exports_like_any_other(photographs: Path, tmp_p
     record = RunFolder(run).read_record()
     assert record.versions["jax"]
     assert record.configuration["backend"] == "jax"
-    result = export(ExportOptions(run=run, out=tmp_path / "bundles", limits=LOOSE))
+    result = export(ExportOptions(run=run, out=tmp_path / "bundles", limits=ANYTHING))
     assert result.summary.test.int8_tflite.auc > 0.95
     assert result.summary.test.int8_onnx.auc > 0.95
 

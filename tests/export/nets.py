@@ -39,7 +39,7 @@ from linegate_bundle.run_folder import (
 SIDE = 24
 PICTURE_SIDE = 40
 PLAIN_AND_BLOB = (Label(name="plain", role=Role.GOOD), Label(name="blob", role=Role.DEFECT))
-PARTS = {Part.TRAIN: 120, Part.VALIDATION: 8, Part.CALIBRATION: 40, Part.TEST: 60}
+PARTS = {Part.TRAIN: 120, Part.VALIDATION: 8, Part.CALIBRATION: 40, Part.TEST: 200}
 
 
 def spec(side: int = SIDE) -> PreprocessSpec:

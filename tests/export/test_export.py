@@ -140,7 +140,7 @@ def test_the_command_in_another_process_gives_the_same_bytes_and_says_what_it_do
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "[7/10] Converting to int8 ONNX" in done.stdout
-    assert "TFLite and ONNX agree on 100.00 % of 60" in done.stdout
+    assert "TFLite and ONNX agree on 100.00 % of 200" in done.stdout
     outputs_there = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert len(outputs_there) == 4
     for there, here in zip(outputs_there, sorted(exported.outputs.paths), strict=True):
@@ -164,7 +164,7 @@ def test_three_labels_with_softmax_and_the_float_model_inside(
         assert len(bundle.manifest.models) == 3
         assert bundle.manifest.model(ModelFormat.TFLITE).output("logits").shape == (1, 3)
         assert {check.outcome for check in verify(bundle)} == {Outcome.OK}
-    assert result.summary.test.defects == 40
+    assert result.summary.test.defects == 133
     assert result.summary.test.int8_tflite.accuracy >= 0.9
 
 

@@ -21,6 +21,7 @@ from linegate_export.certificate import certify
 from linegate_export.conversion import Artifact, describe
 from linegate_export.evaluate import Evaluation, score
 from linegate_export.gate import GateLimits, Reached, judge_artifacts
+from linegate_export.paired import compare
 from linegate_export.pictures import Pictures
 from linegate_export.policy import PolicyTargets, choose_policy, count_verdicts
 from linegate_export.report import Findings, render
@@ -28,7 +29,7 @@ from linegate_export.summary import Summary, accuracy_report, on_calibration_par
 from linegate_report.statistics import disagreements
 from tests.export import nets
 
-IMAGES = 60
+IMAGES = 240
 
 
 def evaluation(
@@ -81,11 +82,13 @@ def findings(labels: Sequence[Label], *, lost: float = 0.3, sure: float = 2.0) -
     scores = [score(each, test, labels, policy, float32) for each in (float32, tflite, onnx)]
     accuracy = accuracy_report(IMAGES, int(defective.sum()), scores[0], (scores[1], scores[2]))
     sizes = {each.evaluation.artifact.entry.file: 1000 for each in scores}
-    reached = [Reached(each.correct, each.accuracy.auc) for each in scores]
+    paired = {
+        name: compare(scores[0], each, test, labels)
+        for name, each in (("int8 TFLite", scores[1]), ("int8 ONNX", scores[2]))
+    }
     gate = judge_artifacts(
         IMAGES,
-        reached[0],
-        {"int8 TFLite": reached[1], "int8 ONNX": reached[2]},
+        {name: Reached(one, lost) for name, one in paired.items()},
         disagreements(scores[1].labels, scores[2].labels),
         GateLimits(),
     )
@@ -98,6 +101,7 @@ def findings(labels: Sequence[Label], *, lost: float = 0.3, sure: float = 2.0) -
             passed=gate.passed,
             checks=gate.checks,
             test=on_test_part(accuracy, sizes),
+            paired=paired,
             policy=policy,
             calibration=on_calibration_part(counts),
             certificate=proofs.certificate,
@@ -145,8 +149,8 @@ def test_a_passed_export_says_so_first_and_a_failed_one_says_why() -> None:
     assert "Nowhere: all three models give every test picture the same label" in passed
     failed = render(findings(nets.PLAIN_AND_BLOB, lost=3.0)).decode()
     banner = failed[failed.index("FAILED: no bundle") :][:1500]
-    assert "accuracy that int8 TFLite loses against float32: expected at most 1 points" in banner
-    assert re.search(r"Where int8 and float differ</h2>\s*<p>\d+ of 60 test pictures", failed)
+    assert "accuracy that int8 TFLite loses against float32: expected 1.5 points at most" in banner
+    assert re.search(r"Where int8 and float differ</h2>\s*<p>\d+ of 240 test pictures", failed)
 
 
 def test_a_perfect_model_has_no_errors_to_show() -> None:

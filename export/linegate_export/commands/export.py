@@ -61,7 +61,23 @@ def _add_gate(group: "argparse._ArgumentGroup") -> None:
         metavar="SHARE",
         type=float,
         default=GateLimits.maximum_accuracy_loss,
-        help="what each int8 model may lose against float on the test part (%(default)s)",
+        help="95%% bound of what each int8 model loses against float on the test part "
+        "(%(default)s)",
+    )
+    group.add_argument(
+        "--max-new-escapes",
+        metavar="SHARE",
+        type=float,
+        default=GateLimits.maximum_new_escapes,
+        help="95%% bound of the defects that an int8 model accepts and float does not "
+        "(%(default)s)",
+    )
+    group.add_argument(
+        "--max-class-loss",
+        metavar="SHARE",
+        type=float,
+        default=GateLimits.maximum_class_loss,
+        help="recall that a class may lose (%(default)s); one picture always may be lost",
     )
     group.add_argument(
         "--max-auc-loss",
@@ -132,6 +148,8 @@ def run(arguments: argparse.Namespace) -> int:
         figures=arguments.figures,
         limits=GateLimits(
             maximum_accuracy_loss=arguments.max_accuracy_loss,
+            maximum_new_escapes=arguments.max_new_escapes,
+            maximum_class_loss=arguments.max_class_loss,
             maximum_auc_loss=arguments.max_auc_loss,
             minimum_agreement=arguments.min_agreement,
         ),
