@@ -1,10 +1,7 @@
 import numpy as np
 import pytest
-import sklearn.metrics
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
-from linegate_training.report.scores import area_by_group, score, weighted_area
+from linegate_training.report.scores import score
 from tests.training.evaluations import THREE, evaluation, said
 
 
@@ -36,36 +33,6 @@ def test_a_label_that_is_never_given_has_no_precision() -> None:
     assert bad.precision.value is None
     assert (bad.precision.interval.low, bad.precision.interval.high) == (0, 1)
     assert (bad.recall.value, bad.f1) == (0, 0)
-
-
-@given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3)), min_size=2))
-def test_weighted_area_is_that_of_a_library(rows: list[tuple[int, bool, int]]) -> None:
-    scores, defective, weight = (np.array(column) for column in zip(*rows, strict=True))
-    _, rank = np.unique(scores, return_inverse=True)
-    counted = defective[weight > 0]
-    assume(len(counted))
-    found = weighted_area(rank, defective.astype(bool), weight.astype(float))
-    if counted.all() or not counted.any():
-        assert found is None
-    else:
-        expected = sklearn.metrics.roc_auc_score(defective, scores, sample_weight=weight)
-        assert found == pytest.approx(expected)
-
-
-def test_alike_pictures_in_few_groups_make_the_interval_of_the_area_wider() -> None:
-    rng = np.random.default_rng(3)
-    defective = np.arange(2000) % 2 == 1
-    group = np.arange(2000) // 100
-    shift = rng.normal(0, 2, 20)[group]  # pictures of a group share their luck
-    scores = defective + shift + rng.normal(0, 0.5, 2000)
-    alone = area_by_group(scores, defective, [str(number) for number in range(2000)])
-    grouped = area_by_group(scores, defective, [str(number) for number in group])
-    assert alone.interval is not None
-    assert grouped.interval is not None
-    assert grouped.value == alone.value
-    width = alone.interval.high - alone.interval.low
-    assert grouped.interval.high - grouped.interval.low > 1.5 * width
-    assert grouped.interval.low < grouped.value < grouped.interval.high
 
 
 def test_intervals_are_the_same_every_time() -> None:

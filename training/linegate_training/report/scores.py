@@ -1,19 +1,13 @@
 """Figures of merit by class and over all, with intervals."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from linegate_bundle.decide import Float64Array
 from linegate_bundle.manifest import Interval, Label
-from linegate_report.statistics import CONFIDENCE, BoolArray, area_under_roc, exact_interval
+from linegate_report.resampling import area_interval, group_interval
+from linegate_report.statistics import BoolArray, area_under_roc, exact_interval
 from linegate_training.report.evaluation import Evaluation
-
-_RESAMPLES = 1000
-_FEWEST_GROUPS = 20
-"""With fewer, resampling whole groups gives intervals that are far too narrow."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,83 +92,18 @@ def score(evaluation: Evaluation) -> Scores:
     right = evaluation.right
     return Scores(
         accuracy=Proportion.of(right),
-        accuracy_by_group=_accuracy_by_group(right, evaluation.groups),
+        accuracy_by_group=group_interval(
+            evaluation.groups, lambda weight: float(np.average(right, weights=weight))
+        ),
         macro_f1=float(np.mean([one.f1 for one in classes])),
         found=Proportion.of(called[defective]),
         passed=Proportion.of(~called[~defective]),
-        area=area_by_group(evaluation.defect_probability, defective, evaluation.groups),
+        area=Area(
+            area_under_roc(evaluation.defect_probability, defective),
+            area_interval(evaluation.defect_probability, defective, evaluation.groups),
+        ),
         classes=classes,
     )
-
-
-def area_by_group(
-    score_of_defect: Float64Array, defective: BoolArray, groups: Sequence[str]
-) -> Area:
-    """Return the area under the ROC curve with an interval from a cluster bootstrap.
-
-    Whole groups are drawn with replacement, 1000 times with a fixed seed, and the
-    interval holds the middle 95 % of the areas (Field and Welsh, "Bootstrapping
-    clustered data", 2007). Draws without good or without defective pictures are left out.
-
-    Args:
-        score_of_defect: higher for what is more likely a defect, ``(n,)``.
-        defective: the truth, ``(n,)``, with at least one of each.
-        groups: group of each picture.
-    """
-    value = area_under_roc(score_of_defect, defective)
-    _, group = np.unique(groups, return_inverse=True)
-    if min(len(np.unique(group[defective])), len(np.unique(group[~defective]))) < _FEWEST_GROUPS:
-        return Area(value, None)
-    _, rank = np.unique(score_of_defect, return_inverse=True)
-    drawn = (weighted_area(rank, defective, weight) for weight in _resampled_weights(group))
-    return Area(value, _middle([area for area in drawn if area is not None]))
-
-
-def weighted_area(
-    rank: npt.NDArray[np.int64], defective: BoolArray, weight: Float64Array
-) -> float | None:
-    """Return the area under the ROC curve of pictures that count more than once.
-
-    Sorting once and counting here is far quicker than a library's call a resample.
-
-    Args:
-        rank: of the score, from 0, equal scores have the same, ``(n,)``.
-        defective: the truth, ``(n,)``.
-        weight: how often each counts, ``(n,)``.
-
-    Returns:
-        The area; None if all that count are good, or all defective.
-    """
-    defects = np.bincount(rank, weight * defective)
-    goods = np.bincount(rank, weight * ~defective)
-    pairs = defects.sum() * goods.sum()
-    if not pairs:
-        return None
-    below = np.cumsum(goods) - goods
-    return float((defects * (below + goods / 2)).sum() / pairs)
-
-
-def _accuracy_by_group(right: BoolArray, groups: Sequence[str]) -> Interval | None:
-    _, group = np.unique(groups, return_inverse=True)
-    if group.max() + 1 < _FEWEST_GROUPS:
-        return None
-    return _middle([np.average(right, weights=weight) for weight in _resampled_weights(group)])
-
-
-def _resampled_weights(group: npt.NDArray[np.int64]) -> Iterator[Float64Array]:
-    """Give how often each picture is drawn when its groups are, once a resample."""
-    random = np.random.default_rng(0)
-    count = int(group.max()) + 1
-    for _ in range(_RESAMPLES):
-        drawn = np.bincount(random.integers(count, size=count), minlength=count)
-        yield drawn[group].astype(np.float64)
-
-
-def _middle(values: Sequence[float]) -> Interval | None:
-    """Return the interval of resampled values; None if they are all the same."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return Interval(low=float(low), high=float(high)) if low < high else None
 
 
 def _class_score(evaluation: Evaluation, label: Label) -> ClassScore:
