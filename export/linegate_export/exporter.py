@@ -31,6 +31,7 @@ from linegate_export.conversion import Artifact
 from linegate_export.evaluate import Evaluation, evaluate, score
 from linegate_export.gate import GateLimits, GateResult, Reached, judge_artifacts
 from linegate_export.golden import Golden, choose_frames, make_golden, tolerance
+from linegate_export.measured import tabulate
 from linegate_export.outputs import Outputs
 from linegate_export.paired import compare
 from linegate_export.pictures import Pictures, check_split, choose_representative, load_pictures
@@ -38,11 +39,11 @@ from linegate_export.policy import PolicyTargets, choose_policy, count_verdicts
 from linegate_export.progress import Steps
 from linegate_export.report import INT8_ONNX, INT8_TFLITE, Findings, key_figure, render
 from linegate_export.summary import (
+    OnTestPart,
     Summary,
     accuracy_report,
     encode_summary,
     on_calibration_part,
-    on_test_part,
 )
 from linegate_report.statistics import disagreements
 
@@ -269,10 +270,6 @@ def _findings(
     accuracy = accuracy_report(
         len(test), int(test.defective(record.labels).sum()), float32, (tflite, onnx)
     )
-    sizes = {
-        artifact.entry.file: len(artifact.content)
-        for artifact in _shipped(measured, with_float32=True)
-    }
     calibration = count_verdicts(
         measured.tflite_calibration.defect_probability(record.labels),
         source.calibration.defective(record.labels),
@@ -292,7 +289,15 @@ def _findings(
             created=record.created,
             passed=gate.passed,
             checks=gate.checks,
-            test=on_test_part(accuracy, sizes),
+            test=OnTestPart(
+                n=len(test),
+                defects=accuracy.defects,
+                groups=len({row.group for row in test.rows}),
+                float32=tabulate(float32, test, record.labels),
+                int8_tflite=tabulate(tflite, test, record.labels),
+                int8_onnx=tabulate(onnx, test, record.labels),
+                agreement_tflite_onnx=accuracy.engine_agreement,
+            ),
             paired=paired,
             policy=policy,
             calibration=on_calibration_part(calibration),

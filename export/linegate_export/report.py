@@ -5,16 +5,16 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from linegate_bundle.manifest import AccuracyReport, Label, Verdict
+from linegate_bundle.manifest import AccuracyReport, Verdict
 from linegate_bundle.run_folder import RunRecord
 from linegate_export import figures
 from linegate_export.evaluate import Score
+from linegate_export.measured import Measured
 from linegate_export.pictures import Pictures
 from linegate_export.policy import PolicyTargets
 from linegate_export.summary import Summary
 from linegate_report.figure import confusion, to_png, to_svg_uri
 from linegate_report.page import Picture, environment, thumbnail
-from linegate_report.statistics import exact_interval
 
 _MOST_EXAMPLES = 8
 _MOST_ERRORS = 12
@@ -56,20 +56,19 @@ class Findings:
     versions: dict[str, str]
 
     @property
+    def table(self) -> tuple[tuple[str, Measured], ...]:
+        """Every artifact's figures by its title."""
+        test = self.summary.test
+        return (
+            (FLOAT32, test.float32),
+            (INT8_TFLITE, test.int8_tflite),
+            (INT8_ONNX, test.int8_onnx),
+        )
+
+    @property
     def scores(self) -> tuple[tuple[str, Score], ...]:
         """Every artifact by its title."""
         return ((FLOAT32, self.float32), (INT8_TFLITE, self.tflite), (INT8_ONNX, self.onnx))
-
-
-@dataclasses.dataclass(frozen=True)
-class _ClassRow:
-    """One label's recall on the test part."""
-
-    label: Label
-    right: int
-    of: int
-    low: float
-    high: float
 
 
 def render(findings: Findings) -> bytes:
@@ -83,7 +82,7 @@ def render(findings: Findings) -> bytes:
             summary=findings.summary,
             record=findings.record,
             entries=[score.evaluation.artifact.entry for _, score in findings.scores],
-            classes=_recalls(findings),
+            table=findings.table,
             roc=to_svg_uri(figures.roc(_scored(findings), _defective(findings))),
             histogram=to_svg_uri(
                 figures.histogram(
@@ -124,20 +123,6 @@ def _scored(findings: Findings) -> list[figures.Scored]:
 
 def _defective(findings: Findings) -> npt.NDArray[np.bool_]:
     return findings.test.defective(findings.record.labels)
-
-
-def _recalls(findings: Findings) -> list[_ClassRow]:
-    rows = []
-    for label in findings.record.labels:
-        given = [
-            given
-            for given, truth in zip(findings.tflite.labels, findings.test.labels, strict=True)
-            if truth == label.name
-        ]
-        right = sum(name == label.name for name in given)
-        interval = exact_interval(right, len(given))
-        rows.append(_ClassRow(label, right, len(given), interval.low, interval.high))
-    return rows
 
 
 def _examples(findings: Findings) -> list[Picture]:

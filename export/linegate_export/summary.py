@@ -4,51 +4,28 @@ import msgspec
 
 from linegate_bundle.manifest import (
     AccuracyReport,
-    ArtifactAccuracy,
     Certificate,
     DecisionPolicy,
-    Interval,
-    ModelFormat,
 )
 from linegate_export.certificate import Unproven
 from linegate_export.evaluate import Score
 from linegate_export.gate import Check
+from linegate_export.measured import Measured, Rate, rate
 from linegate_export.paired import Paired
 from linegate_export.policy import VerdictCounts
-from linegate_report.statistics import agreement, exact_interval
-
-
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One artifact on the test part; ``interval`` is the exact 95 % one of ``accuracy``."""
-
-    accuracy: float
-    interval: tuple[float, float]
-    auc: float
-    escapes: int
-    false_rejects: int
-    unsure: int
-    agreement_with_float: float
-    size_bytes: int
+from linegate_report.statistics import agreement
 
 
 class OnTestPart(msgspec.Struct, frozen=True, kw_only=True):
-    """All artifacts on the same ``n`` test pictures."""
+    """All artifacts on the same ``n`` test pictures, ``defects`` of them defective."""
 
     n: int
     defects: int
+    groups: int
     float32: Measured
     int8_tflite: Measured
     int8_onnx: Measured
     agreement_tflite_onnx: float
-
-
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """A count as a share of all, with its exact 95 % interval."""
-
-    count: int
-    of: int
-    share: float
-    interval: Interval
 
 
 class OnCalibrationPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,13 +63,6 @@ def encode_summary(summary: Summary) -> bytes:
     )
 
 
-def rate(count: int, of: int) -> Rate:
-    """Return a count as a share; of nothing it is zero, and its interval says nothing."""
-    return Rate(
-        count=count, of=of, share=count / of if of else 0.0, interval=exact_interval(count, of)
-    )
-
-
 def on_calibration_part(counts: VerdictCounts) -> OnCalibrationPart:
     """Turn counts on the calibration part into rates."""
     total = counts.defects + counts.goods
@@ -115,30 +85,4 @@ def accuracy_report(
         float32=float32.accuracy,
         artifacts=tuple(score.accuracy for score in artifacts),
         engine_agreement=agreement(first.labels, second.labels),
-    )
-
-
-def on_test_part(report: AccuracyReport, sizes: dict[str, int]) -> OnTestPart:
-    """Return the figures under fixed names; ``sizes`` are bytes by artifact."""
-    by_format = {entry.artifact.rsplit(".", 1)[-1]: entry for entry in report.artifacts}
-    return OnTestPart(
-        n=report.images,
-        defects=report.defects,
-        float32=_measured(report.float32, sizes),
-        int8_tflite=_measured(by_format[ModelFormat.TFLITE.value], sizes),
-        int8_onnx=_measured(by_format[ModelFormat.ONNX.value], sizes),
-        agreement_tflite_onnx=report.engine_agreement,
-    )
-
-
-def _measured(entry: ArtifactAccuracy, sizes: dict[str, int]) -> Measured:
-    return Measured(
-        accuracy=entry.accuracy,
-        interval=(entry.accuracy_95.low, entry.accuracy_95.high),
-        auc=entry.auc,
-        escapes=entry.escapes,
-        false_rejects=entry.false_rejects,
-        unsure=entry.unsure,
-        agreement_with_float=entry.agreement_with_float,
-        size_bytes=sizes[entry.artifact],
     )

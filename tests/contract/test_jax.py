@@ -67,8 +67,8 @@ def test_a_run_trained_under_jax_exports_like_any_other(photographs: Path, tmp_p
     assert record.versions["jax"]
     assert record.configuration["backend"] == "jax"
     result = export(ExportOptions(run=run, out=tmp_path / "bundles", limits=ANYTHING))
-    assert result.summary.test.int8_tflite.auc > 0.95
-    assert result.summary.test.int8_onnx.auc > 0.95
+    assert result.summary.test.int8_tflite.auc.value > 0.95
+    assert result.summary.test.int8_onnx.auc.value > 0.95
 
 
 # TensorFlow's variables are saved through an older protocol of numpy.

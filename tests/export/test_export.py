@@ -82,10 +82,11 @@ def test_the_manifest_says_what_was_exported(exported: ExportResult, blobs: Exam
 
 def test_the_nets_learned_what_they_should(exported: ExportResult) -> None:
     test = exported.summary.test
-    assert test.float32.accuracy >= 0.95
-    assert test.int8_tflite.accuracy >= 0.95
-    assert test.int8_onnx.auc >= 0.98
-    assert test.float32.interval[0] < test.float32.accuracy <= test.float32.interval[1]
+    assert test.float32.accuracy.share >= 0.95
+    assert test.int8_tflite.accuracy.share >= 0.95
+    assert test.int8_onnx.auc.value >= 0.98
+    interval = test.float32.accuracy.interval
+    assert interval.low < test.float32.accuracy.share <= interval.high
 
 
 def test_the_file_for_machines_holds_the_same_figures(exported: ExportResult) -> None:
@@ -100,9 +101,10 @@ def test_the_file_for_machines_holds_the_same_figures(exported: ExportResult) ->
         ("int8_tflite", by_file["model.int8.tflite"]),
         ("int8_onnx", by_file["model.int8.onnx"]),
     ):
-        assert figures["test"][key]["accuracy"] == entry.accuracy
-        assert figures["test"][key]["auc"] == entry.auc
-        assert figures["test"][key]["interval"] == [entry.accuracy_95.low, entry.accuracy_95.high]
+        assert figures["test"][key]["accuracy"]["share"] == entry.accuracy
+        assert figures["test"][key]["accuracy"]["interval"]["low"] == entry.accuracy_95.low
+        assert figures["test"][key]["auc"]["value"] == entry.auc
+        assert figures["test"][key]["escapes"]["count"] == entry.escapes
     assert figures["test"]["agreement_tflite_onnx"] == accuracy.engine_agreement
 
 
@@ -165,7 +167,7 @@ def test_three_labels_with_softmax_and_the_float_model_inside(
         assert bundle.manifest.model(ModelFormat.TFLITE).output("logits").shape == (1, 3)
         assert {check.outcome for check in verify(bundle)} == {Outcome.OK}
     assert result.summary.test.defects == 133
-    assert result.summary.test.int8_tflite.accuracy >= 0.9
+    assert result.summary.test.int8_tflite.accuracy.share >= 0.9
 
 
 def break_for_int8(model: Any) -> None:
@@ -215,7 +217,7 @@ def test_a_net_that_int8_ruins_leaves_a_report_and_no_bundle(
     assert "FAILED: no bundle was written" in html[:5000]
     figures = json.loads((tmp_path / "blobs-1.0.0.accuracy.json").read_bytes())
     assert figures["passed"] is False
-    assert figures["test"]["float32"]["accuracy"] >= 0.8
+    assert figures["test"]["float32"]["accuracy"]["share"] >= 0.8
     assert any(not check["passed"] for check in figures["checks"])
 
 

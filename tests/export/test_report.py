@@ -21,11 +21,12 @@ from linegate_export.certificate import certify
 from linegate_export.conversion import Artifact, describe
 from linegate_export.evaluate import Evaluation, score
 from linegate_export.gate import GateLimits, Reached, judge_artifacts
+from linegate_export.measured import tabulate
 from linegate_export.paired import compare
 from linegate_export.pictures import Pictures
 from linegate_export.policy import PolicyTargets, choose_policy, count_verdicts
 from linegate_export.report import Findings, render
-from linegate_export.summary import Summary, accuracy_report, on_calibration_part, on_test_part
+from linegate_export.summary import OnTestPart, Summary, accuracy_report, on_calibration_part
 from linegate_report.statistics import disagreements
 from tests.export import nets
 
@@ -81,7 +82,6 @@ def findings(labels: Sequence[Label], *, lost: float = 0.3, sure: float = 2.0) -
     proofs = certify(tflite.defect_probability(labels), test.rows, labels, policy, targets)
     scores = [score(each, test, labels, policy, float32) for each in (float32, tflite, onnx)]
     accuracy = accuracy_report(IMAGES, int(defective.sum()), scores[0], (scores[1], scores[2]))
-    sizes = {each.evaluation.artifact.entry.file: 1000 for each in scores}
     paired = {
         name: compare(scores[0], each, test, labels)
         for name, each in (("int8 TFLite", scores[1]), ("int8 ONNX", scores[2]))
@@ -100,7 +100,15 @@ def findings(labels: Sequence[Label], *, lost: float = 0.3, sure: float = 2.0) -
             created="2026-01-01T00:00:00Z",
             passed=gate.passed,
             checks=gate.checks,
-            test=on_test_part(accuracy, sizes),
+            test=OnTestPart(
+                n=IMAGES,
+                defects=accuracy.defects,
+                groups=IMAGES,
+                float32=tabulate(scores[0], test, labels),
+                int8_tflite=tabulate(scores[1], test, labels),
+                int8_onnx=tabulate(scores[2], test, labels),
+                agreement_tflite_onnx=accuracy.engine_agreement,
+            ),
             paired=paired,
             policy=policy,
             calibration=on_calibration_part(counts),

@@ -170,10 +170,11 @@ def run(arguments: argparse.Namespace) -> int:
         ("int8 TFLite", test.int8_tflite),
         ("int8 ONNX", test.int8_onnx),
     ):
-        low, high = measured.interval
+        right = measured.accuracy
         _write(
-            f"{title:12} {100 * measured.accuracy:5.1f} % right "
-            f"({100 * low:.1f} to {100 * high:.1f}), AUC {measured.auc:.3f}"
+            f"{title:12} {100 * right.share:5.1f} % right ({100 * right.interval.low:.1f} to "
+            f"{100 * right.interval.high:.1f}), macro-F1 {measured.macro_f1.value:.3f}, "
+            f"AUC {measured.auc.value:.3f}"
         )
     _write(f"TFLite and ONNX agree on {100 * test.agreement_tflite_onnx:.2f} % of {test.n}")
     for path in result.outputs.paths:
