@@ -66,6 +66,7 @@ def describe(
     logits: int,
     input_quantization: Quantization | None,
     output_quantization: Quantization | None,
+    quantized: DType = DType.INT8,
 ) -> ModelEntry:
     """Return the entry of a model with one input and the output ``logits``.
 
@@ -76,14 +77,15 @@ def describe(
         logits: how many values the output has.
         input_quantization: None if the input is float32.
         output_quantization: None if the output is float32.
+        quantized: element type of input and output where they have a quantization.
     """
     return ModelEntry(
         file=f"model.{precision}.{format_}",
         format=format_,
         precision=precision,
         engine=NOT_RUN,
-        input=_tensor(INPUT, (1, *shape), input_quantization),
-        outputs=(_tensor(LOGITS, (1, logits), output_quantization),),
+        input=_tensor(INPUT, (1, *shape), input_quantization, quantized),
+        outputs=(_tensor(LOGITS, (1, logits), output_quantization, quantized),),
     )
 
 
@@ -110,6 +112,8 @@ def converting(what: str) -> Iterator[None]:
 _LAST_LINES = 12
 
 
-def _tensor(name: str, shape: tuple[int, ...], quantization: Quantization | None) -> TensorSpec:
-    dtype = DType.FLOAT32 if quantization is None else DType.INT8
+def _tensor(
+    name: str, shape: tuple[int, ...], quantization: Quantization | None, quantized: DType
+) -> TensorSpec:
+    dtype = DType.FLOAT32 if quantization is None else quantized
     return TensorSpec(name=name, shape=shape, dtype=dtype, quantization=quantization)

@@ -96,6 +96,7 @@ class DType(enum.StrEnum):
     """Element type of a model's input or output."""
 
     INT8 = "int8"
+    UINT8 = "uint8"
     FLOAT32 = "float32"
 
 
@@ -149,7 +150,7 @@ class Quantization(Schema, frozen=True):
     """Affine quantization of one tensor: ``real = scale * (stored - zero_point)``."""
 
     scale: Annotated[float, msgspec.Meta(gt=0.0)]
-    zero_point: Annotated[int, msgspec.Meta(ge=-128, le=127)]
+    zero_point: Annotated[int, msgspec.Meta(ge=-128, le=255)]
 
 
 class TensorSpec(Schema, frozen=True):

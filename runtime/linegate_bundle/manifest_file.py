@@ -1,7 +1,7 @@
 """Reading and writing ``manifest.json``, and checking that its fields fit each other."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import msgspec
 
@@ -20,6 +20,12 @@ from linegate_bundle.manifest import (
 )
 
 _SIGMOID_LABELS = 2
+_ZERO_POINTS: dict[DType, Container[int | None]] = {
+    DType.INT8: range(-128, 128),
+    DType.UINT8: range(256),
+    DType.FLOAT32: (None,),
+}
+"""What a zero point may be; None where there is no quantization."""
 
 
 class _Versioned(msgspec.Struct):
@@ -154,11 +160,12 @@ def _check_model(manifest: Manifest, entry: ModelEntry) -> list[str]:
             f"{entry.file}: {len(manifest.labels)} labels with {manifest.activation} need "
             f"an output {LOGITS!r} of shape {(1, logits)}, got {outputs}"
         )
-    problems += [
-        f"{entry.file}: {tensor.name} must have a quantization if and only if it is int8"
-        for tensor in (entry.input, *entry.outputs)
-        if (tensor.dtype is DType.INT8) != (tensor.quantization is not None)
-    ]
+    for tensor in (entry.input, *entry.outputs):
+        zero_point = None if tensor.quantization is None else tensor.quantization.zero_point
+        if zero_point not in _ZERO_POINTS[tensor.dtype]:
+            problems.append(
+                f"{entry.file}: {tensor.name} is {tensor.dtype} and has the zero point {zero_point}"
+            )
     return problems
 
 

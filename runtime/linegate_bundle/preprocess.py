@@ -61,10 +61,12 @@ def encode(pixels: UInt8Array, dtype: DType) -> npt.NDArray[Any]:
     """Turn pixels of shape ``(h, w, c)`` into a model's input of shape ``(1, h, w, c)``.
 
     int8 models take exactly pixel - 128, which in two's complement is the byte
-    with its highest bit flipped; float32 models take the pixel values 0..255.
+    with its highest bit flipped; uint8 and float32 models take the pixel values 0..255.
     """
     if dtype is DType.INT8:
         return np.bitwise_xor(pixels, np.uint8(0x80)).view(np.int8)[np.newaxis]
+    if dtype is DType.UINT8:
+        return pixels[np.newaxis]
     return pixels.astype(np.float32)[np.newaxis]
 
 

@@ -119,6 +119,13 @@ def test_int8_input_is_exactly_pixel_minus_128() -> None:
     assert np.array_equal(tensor[0].astype(int), pixels.astype(int) - 128)
 
 
+def test_uint8_input_is_the_pixel_itself() -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    tensor = encode(pixels, DType.UINT8)
+    assert tensor.dtype == np.uint8
+    assert np.array_equal(tensor, pixels[np.newaxis])
+
+
 def test_float_input_is_the_pixel_itself() -> None:
     tensor = encode(np.full((2, 2, 3), 255, np.uint8), DType.FLOAT32)
     assert tensor.dtype == np.float32

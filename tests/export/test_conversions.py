@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import tensorflow as tf
 
@@ -140,21 +141,40 @@ def test_no_pictures_to_calibrate_with_are_refused(deployable: Deployable, saved
         tflite_int8.convert(deployable, saved, noise(0))
 
 
-def test_int8_onnx_keeps_names_types_and_quantization(
+def test_int8_onnx_keeps_names_and_scales_and_counts_from_0(
     tflite: Artifact, onnx_artifact: Artifact
 ) -> None:
     entry = onnx_artifact.entry
-    assert entry.input == tflite.entry.input
-    assert entry.outputs == tflite.entry.outputs
-    assert entry.input.dtype is DType.INT8
+    for here, there in (
+        (entry.input, tflite.entry.input),
+        (entry.output(LOGITS), tflite.entry.output(LOGITS)),
+    ):
+        assert (here.name, here.shape, here.dtype) == (there.name, there.shape, DType.UINT8)
+        assert here.quantization is not None
+        assert there.quantization is not None
+        assert here.quantization.scale == there.quantization.scale
+        assert here.quantization.zero_point == there.quantization.zero_point + 128
     assert entry.precision is Precision.INT8
     model = onnx.load_from_string(onnx_artifact.content)
     assert onnx_graph.signature(model) == {
-        "image": ("int8", (1, nets.SIDE, nets.SIDE, 3)),
-        "logits": ("int8", (1, 1)),
+        "image": ("uint8", (1, nets.SIDE, nets.SIDE, 3)),
+        "logits": ("uint8", (1, 1)),
     }
     weights = [tensor for tensor in model.graph.initializer if len(tensor.dims) == 4]
     assert {tensor.data_type for tensor in weights} == {onnx.TensorProto.INT8}
+
+
+def test_onnxruntime_computes_int8_onnx_in_integers_and_moves_no_pixels(
+    onnx_artifact: Artifact, tmp_path: Path
+) -> None:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    onnxruntime.InferenceSession(onnx_artifact.content, options, providers=["CPUExecutionProvider"])
+    nodes = onnx.load(tmp_path / "optimized.onnx").graph.node
+    operators = [node.op_type for node in nodes]
+    assert operators[0] == "QLinearConv"
+    assert {"Conv", "Add", "Gemm", "MatMul", "QuantizeLinear"}.isdisjoint(operators)
 
 
 def test_int8_onnx_answers_as_int8_tflite_within_two_steps(

@@ -51,7 +51,8 @@ class FakeBackend(Backend):
         if quantization is None:
             return {LOGITS: logits.astype(np.float32)}
         stored = np.round(logits / quantization.scale) + quantization.zero_point
-        return {LOGITS: np.clip(stored, -128, 127).astype(np.int8)}
+        limits = np.iinfo(self._logits.dtype.value)
+        return {LOGITS: np.clip(stored, limits.min, limits.max).astype(self._logits.dtype.value)}
 
     def close(self) -> None:
         """See :meth:`Backend.close`."""
