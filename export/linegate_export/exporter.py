@@ -255,8 +255,8 @@ def _findings(
         for evaluation in (measured.float32, measured.tflite, measured.onnx)
     )
     paired = {
-        INT8_TFLITE: compare(float32, tflite, test, record.labels),
-        INT8_ONNX: compare(float32, onnx, test, record.labels),
+        name: compare(float32.decisions, scored.decisions, test.labels, record.labels)
+        for name, scored in ((INT8_TFLITE, tflite), (INT8_ONNX, onnx))
     }
     gate = judge_artifacts(
         images=len(test),

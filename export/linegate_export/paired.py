@@ -1,4 +1,4 @@
-"""An artifact against the float model on the same pictures: what changed, and what that proves."""
+"""Two models on the same pictures: what changed from one to the other, and what that proves."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from linegate_bundle.manifest import Label, Verdict
-from linegate_export.evaluate import Score
-from linegate_export.pictures import Pictures
+from linegate_bundle.decide import Decision
+from linegate_bundle.manifest import Label, Role, Verdict
 from linegate_report.statistics import loss_bound, mcnemar
 
 BoolArray = npt.NDArray[np.bool_]
@@ -19,8 +18,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         of: pictures in all.
-        lost: right by the float model alone.
-        gained: right by the artifact alone.
+        lost: right by the first alone.
+        gained: right by the second alone.
         p_value: exact McNemar, two-sided, of both being equally often right.
         bound: one-sided 95 % upper bound of the share that is lost; 1 if there is no picture.
     """
@@ -38,12 +37,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Paired(msgspec.Struct, frozen=True, kw_only=True):
-    """One artifact against the float model on the same pictures.
+    """A second model against a first on the same pictures.
 
     Attributes:
         labels: right is the true label; all pictures.
         classes: the same, pictures of each true label.
         escapes: right is any verdict but accept; defective pictures. Lost is a new escape.
+        false_rejects: right is any verdict but reject; good pictures. Lost is a new one.
         largest_change: of the defect probability.
         mean_change: of the defect probability, without sign.
     """
@@ -51,41 +51,54 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
     labels: Change
     classes: dict[str, Change]
     escapes: Change
+    false_rejects: Change
     largest_change: float
     mean_change: float
 
 
-def compare(float32: Score, artifact: Score, pictures: Pictures, labels: Sequence[Label]) -> Paired:
-    """Compare an artifact's labels and verdicts with the float model's.
+def compare(
+    first: Sequence[Decision],
+    second: Sequence[Decision],
+    truth: Sequence[str],
+    labels: Sequence[Label],
+) -> Paired:
+    """Compare labels and verdicts that two models give the same pictures.
 
     Args:
-        float32: of the float model.
-        artifact: of the artifact, on the same pictures, by the same policy.
-        pictures: those pictures.
-        labels: the model's labels.
+        first: of the model that is held against, such as the float model.
+        second: of the other.
+        truth: true label of each picture.
+        labels: the labels of both models.
     """
-    truth = np.array(pictures.labels)
-    before, after = (np.array(score.labels) == truth for score in (float32, artifact))
-    defective = pictures.defective(labels)
-    stopped = [_stopped(score)[defective] for score in (float32, artifact)]
+    names = np.array(truth)
+    defects = [label.name for label in labels if label.role is Role.DEFECT]
+    defective = np.isin(names, defects)
+    before, after = (
+        np.array([decision.label for decision in one]) == names for one in (first, second)
+    )
     changes = np.abs(
-        artifact.evaluation.defect_probability(labels)
-        - float32.evaluation.defect_probability(labels)
+        [
+            one.defect_probability - two.defect_probability
+            for one, two in zip(first, second, strict=True)
+        ]
     )
     return Paired(
         labels=_change(before, after),
         classes={
-            label.name: _change(before[truth == label.name], after[truth == label.name])
+            label.name: _change(before[names == label.name], after[names == label.name])
             for label in labels
         },
-        escapes=_change(*stopped),
+        escapes=_change(*(_other_than(Verdict.ACCEPT, one)[defective] for one in (first, second))),
+        false_rejects=_change(
+            *(_other_than(Verdict.REJECT, one)[~defective] for one in (first, second))
+        ),
         largest_change=float(changes.max()),
         mean_change=float(changes.mean()),
     )
 
 
-def _stopped(score: Score) -> BoolArray:
-    return np.array([decision.verdict is not Verdict.ACCEPT for decision in score.decisions])
+def _other_than(verdict: Verdict, decisions: Sequence[Decision]) -> BoolArray:
+    return np.array([decision.verdict is not verdict for decision in decisions])
 
 
 def _change(before: BoolArray, after: BoolArray) -> Change:

@@ -47,6 +47,7 @@ def judge(
             labels=change(images, *lost),
             classes={"good": change(images // 2), "crack": change(images // 2, *cracks)},
             escapes=change(images // 2, *passed),
+            false_rejects=change(images // 2),
             largest_change=0.1,
             mean_change=0.01,
         )

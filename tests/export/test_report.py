@@ -83,7 +83,7 @@ def findings(labels: Sequence[Label], *, lost: float = 0.3, sure: float = 2.0) -
     scores = [score(each, test, labels, policy, float32) for each in (float32, tflite, onnx)]
     accuracy = accuracy_report(IMAGES, int(defective.sum()), scores[0], (scores[1], scores[2]))
     paired = {
-        name: compare(scores[0], each, test, labels)
+        name: compare(scores[0].decisions, each.decisions, test.labels, labels)
         for name, each in (("int8 TFLite", scores[1]), ("int8 ONNX", scores[2]))
     }
     gate = judge_artifacts(

@@ -142,7 +142,8 @@ def test_unknown_network_lists_the_names_and_leaves_nothing(
 def test_errors_in_the_photographs_have_their_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["train", str(tmp_path), "--out", str(tmp_path / "run")]) == 8
+    (tmp_path / "data").mkdir()
+    assert cli.main(["train", str(tmp_path / "data"), "--out", str(tmp_path / "run")]) == 8
     assert "expected at least two sub-folders" in capsys.readouterr().err
 
 

@@ -134,13 +134,15 @@ def test_weights_of_images_count() -> None:
 def test_broken_loss_stops_and_names_the_step() -> None:
     data = examples(64, 1)
     broken = of(np.full_like(inputs_of(data)[:, None], np.nan), data.truth.targets)
-    with pytest.raises(TrainingError, match="got nan at step 1 of epoch 1; lower --learning-rate"):
+    with pytest.raises(
+        TrainingError, match="got nan at step 1 of training epoch 1; lower --learning-rate"
+    ):
         fit(net(), broken, data, PLAN)
 
 
 def test_diverging_loss_stops() -> None:
     data = examples(64, 1)
-    with pytest.raises(TrainingError, match=r"at step \d+ of epoch \d+"):
+    with pytest.raises(TrainingError, match=r"at step \d+ of training epoch \d+"):
         fit(net(), data, data, replaced(rates=Rates(highest=1e38), epochs=10, patience=10))
 
 
