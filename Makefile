@@ -64,11 +64,11 @@ test-workstation: $(WORKSTATION)/.developed
 	$(SAY) "tests of training, export and the whole line"
 	@$(WORKSTATION)/bin/python -m pytest -q tests $(addprefix --ignore=,$(DEVICE_TESTS))
 
-# Every network trained, exported and run; long, so no part of `make test`.
+# Every network trained, exported and run, and other long tests; no part of `make test`.
 .PHONY: test-networks
 test-networks: $(WORKSTATION)/.developed
 	$(SAY) "every network through the whole line (about an hour)"
-	@$(WORKSTATION)/bin/python -m pytest -q -m slow tests/training
+	@$(WORKSTATION)/bin/python -m pytest -q -m slow tests/training tests/contract
 
 test-device: $(DEVICE)/.installed $(DEVICE_TEST)/.installed
 	$(SAY) "tests of the device, where nothing but the runtime wheel is installed"

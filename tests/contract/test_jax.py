@@ -98,6 +98,7 @@ def test_fine_tuning_under_jax_starts_from_frozen_features(
     assert all(name.startswith(("logit_map", "block15", "head")) for name in changed)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # three trainings, each in a process of its own
 def test_a_training_killed_under_jax_ends_with_the_same_weights(
     photographs: Path, tmp_path: Path
