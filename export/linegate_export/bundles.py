@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,13 +12,14 @@ from linegate_bundle.bundle import Bundle
 from linegate_bundle.decide import Decision
 from linegate_bundle.errors import BundleError, DataError
 from linegate_bundle.images import find_images, read_image
-from linegate_bundle.manifest import Label, ModelFormat, Role, Verdict
+from linegate_bundle.manifest import Label, ModelFormat, Role
 from linegate_bundle.preprocess import Preprocessor
 from linegate_bundle.run_folder import Part, read_split
 from linegate_export.conversion import Artifact
 from linegate_export.evaluate import evaluate
 from linegate_export.measured import Rate, rate
 from linegate_export.paired import Paired, compare
+from linegate_export.policy import count_verdicts
 from linegate_export.progress import bar
 
 
@@ -143,22 +143,21 @@ def _decide(bundle: Bundle, photographs: Photographs, format_: ModelFormat) -> t
 def _judged(
     bundle: Bundle, decisions: Sequence[Decision], photographs: Photographs, labels: Sequence[Label]
 ) -> Judged:
-    roles = {label.name: label.role for label in labels}
-    counts = Counter(
-        (decision.verdict, roles[label])
-        for decision, label in zip(decisions, photographs.labels, strict=True)
+    defects = [label.name for label in labels if label.role is Role.DEFECT]
+    counts = count_verdicts(
+        np.array([decision.defect_probability for decision in decisions]),
+        np.isin(photographs.labels, defects),
+        bundle.manifest.policy,
     )
     right = sum(
         decision.label == label
         for decision, label in zip(decisions, photographs.labels, strict=True)
     )
-    of = Counter(roles[label] for label in photographs.labels)
-    unsure = counts[Verdict.UNSURE, Role.GOOD] + counts[Verdict.UNSURE, Role.DEFECT]
     return Judged(
         name=f"{bundle.manifest.name} {bundle.manifest.version}",
         sha256=bundle.sha256,
         accuracy=rate(right, len(decisions)),
-        escapes=rate(counts[Verdict.ACCEPT, Role.DEFECT], of[Role.DEFECT]),
-        false_rejects=rate(counts[Verdict.REJECT, Role.GOOD], of[Role.GOOD]),
-        unsure=rate(unsure, len(decisions)),
+        escapes=rate(counts.escapes, counts.defects),
+        false_rejects=rate(counts.false_rejects, counts.goods),
+        unsure=rate(counts.unsure, len(decisions)),
     )

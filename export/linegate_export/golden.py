@@ -7,9 +7,9 @@ must come depends on the engine:
 
 * int8 TFLite: one step of the output. The same kernels were bit-identical on x86
   and ARM; other kernels are another engine, and one that differs more is worth a look.
-* int8 ONNX: onnxruntime computes some operators in float and differs between
-  processors about as much as from TFLite. So the allowance is the largest difference
-  between the two engines on the whole test part, and at least four steps.
+* int8 ONNX: onnxruntime computes in integers where it has kernels for it, else in float,
+  and may differ between processors as much as from TFLite. So the allowance is the
+  largest difference between the two engines on the whole test part, and at least four steps.
 * float32: a thousandth of the largest logit, far above rounding, far below a fault.
 """
 

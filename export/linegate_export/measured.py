@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from linegate_bundle.manifest import Interval, Label, Verdict
+from linegate_bundle.manifest import Interval, Label
 from linegate_export.evaluate import Score
 from linegate_export.pictures import Pictures
 from linegate_report.resampling import area_interval, group_interval, macro_f1
@@ -77,8 +77,7 @@ def tabulate(score: Score, pictures: Pictures, labels: Sequence[Label]) -> Measu
         for called in (pictures.labels, score.labels)
     )
     defective, groups = pictures.defective(labels), [row.group for row in pictures.rows]
-    verdicts = np.array([decision.verdict for decision in score.decisions])
-    accepted, rejected = verdicts == Verdict.ACCEPT, verdicts == Verdict.REJECT
+    defects = int(defective.sum())
     return Measured(
         file=score.accuracy.artifact,
         accuracy=rate(score.correct, len(pictures)),
@@ -96,9 +95,9 @@ def tabulate(score: Score, pictures: Pictures, labels: Sequence[Label]) -> Measu
             name: rate(int((given == place)[truth == place].sum()), int((truth == place).sum()))
             for place, name in enumerate(names)
         },
-        escapes=rate(int(accepted[defective].sum()), int(defective.sum())),
-        false_rejects=rate(int(rejected[~defective].sum()), int((~defective).sum())),
-        unsure=rate(int((~accepted & ~rejected).sum()), len(pictures)),
+        escapes=rate(score.accuracy.escapes, defects),
+        false_rejects=rate(score.accuracy.false_rejects, len(pictures) - defects),
+        unsure=rate(score.accuracy.unsure, len(pictures)),
         agreement_with_float=score.accuracy.agreement_with_float,
         size_bytes=len(score.evaluation.artifact.content),
     )

@@ -7,11 +7,15 @@ import pytest
 from linegate_bundle.errors import BundleError
 from linegate_bundle.manifest import (
     Activation,
+    Certificate,
+    DType,
+    Guarantee,
     Label,
     Manifest,
     Member,
     ModelFormat,
     Region,
+    Risk,
     Role,
 )
 from linegate_bundle.manifest_file import decode_manifest, encode_manifest
@@ -111,3 +115,50 @@ def test_a_model_that_is_not_there_is_named() -> None:
     only_onnx = msgspec.structs.replace(whole(), models=whole().models[1:])
     with pytest.raises(BundleError, match=r"no int8 tflite model; it holds model\.int8\.onnx"):
         only_onnx.model(ModelFormat.TFLITE)
+
+
+PROVEN = Guarantee(
+    risk=Risk.ESCAPE, label=None, target=0.05, confidence=0.95, pictures=200, errors=4, p_value=0.03
+)
+
+
+def certified(**changes: object) -> bytes:
+    guarantee: Guarantee = msgspec.structs.replace(PROVEN, **changes)
+    certificate = Certificate(
+        guarantees=(guarantee,), data_sha256="0" * 64, pictures=200, groups=200
+    )
+    return encode_manifest(msgspec.structs.replace(whole(), certificate=certificate))
+
+
+def test_a_certificate_comes_back_as_it_was_written() -> None:
+    certificate = decode_manifest(certified(), "0.1.0").certificate
+    assert certificate is not None
+    assert certificate.guarantees == (PROVEN,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"p_value": 0.2}, "escape rate of all is certified without proof"),
+        ({"errors": 201}, "certified without proof"),
+        ({"label": "hole"}, "escape rate of hole is certified, but that is no label of defects"),
+        ({"label": "good"}, "no label of defects"),
+    ],
+)
+def test_a_certificate_that_proves_nothing_is_refused(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(BundleError, match=message):
+        decode_manifest(certified(**changes), "0.1.0")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "zero_point"),
+    [(DType.INT8, 128), (DType.UINT8, -1), (DType.FLOAT32, 0)],
+)
+def test_a_zero_point_that_the_type_cannot_hold_is_refused(dtype: DType, zero_point: int) -> None:
+    document = json.loads(encode_manifest(whole()))
+    document["models"][0]["input"]["dtype"] = dtype.value
+    document["models"][0]["input"]["quantization"]["zero_point"] = zero_point
+    with pytest.raises(BundleError, match=f"is {dtype} and has the zero point {zero_point}"):
+        decode(document)
