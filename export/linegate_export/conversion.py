@@ -14,23 +14,11 @@ from collections.abc import Iterator
 import msgspec
 
 from linegate_bundle.errors import DataError, GateError
-from linegate_bundle.manifest import (
-    LOGITS,
-    DType,
-    Engine,
-    ModelEntry,
-    ModelFormat,
-    Precision,
-    Quantization,
-    TensorSpec,
-)
+from linegate_bundle.manifest import Engine, ModelEntry
 from linegate_bundle.native_log import captured_native_log
 
 INPUT = "image"
 """Signature name of the only input of every exported model."""
-
-NOT_RUN = Engine(name="none", version="0", kernel="none")
-"""The engine of a model that nothing has run yet."""
 
 
 class RequirementError(DataError):
@@ -46,7 +34,7 @@ class Artifact:
     """A converted model.
 
     Attributes:
-        entry: how the manifest describes it; the engine is ``NOT_RUN`` until it is evaluated.
+        entry: how the manifest describes it; no engine is named until it is evaluated.
         content: the bytes of the model file.
     """
 
@@ -56,37 +44,6 @@ class Artifact:
     def checked_with(self, engine: Engine) -> "Artifact":
         """Return the same artifact with the engine that ran it."""
         return dataclasses.replace(self, entry=msgspec.structs.replace(self.entry, engine=engine))
-
-
-def describe(
-    format_: ModelFormat,
-    precision: Precision,
-    *,
-    shape: tuple[int, int, int],
-    logits: int,
-    input_quantization: Quantization | None,
-    output_quantization: Quantization | None,
-    quantized: DType = DType.INT8,
-) -> ModelEntry:
-    """Return the entry of a model with one input and the output ``logits``.
-
-    Args:
-        format_: its file format.
-        precision: its arithmetic.
-        shape: ``(height, width, channels)`` of one picture.
-        logits: how many values the output has.
-        input_quantization: None if the input is float32.
-        output_quantization: None if the output is float32.
-        quantized: element type of input and output where they have a quantization.
-    """
-    return ModelEntry(
-        file=f"model.{precision}.{format_}",
-        format=format_,
-        precision=precision,
-        engine=NOT_RUN,
-        input=_tensor(INPUT, (1, *shape), input_quantization, quantized),
-        outputs=(_tensor(LOGITS, (1, logits), output_quantization, quantized),),
-    )
 
 
 @contextlib.contextmanager
@@ -110,10 +67,3 @@ def converting(what: str) -> Iterator[None]:
 
 
 _LAST_LINES = 12
-
-
-def _tensor(
-    name: str, shape: tuple[int, ...], quantization: Quantization | None, quantized: DType
-) -> TensorSpec:
-    dtype = DType.FLOAT32 if quantization is None else quantized
-    return TensorSpec(name=name, shape=shape, dtype=dtype, quantization=quantization)

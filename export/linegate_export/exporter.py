@@ -34,9 +34,16 @@ from linegate_export.golden import Golden, choose_frames, make_golden, tolerance
 from linegate_export.measured import tabulate
 from linegate_export.outputs import Outputs
 from linegate_export.paired import compare
-from linegate_export.pictures import Pictures, check_split, choose_representative, load_pictures
+from linegate_export.pictures import (
+    Pictures,
+    check_split,
+    choose_held_out,
+    choose_representative,
+    load_pictures,
+)
 from linegate_export.policy import PolicyTargets, choose_policy, count_verdicts
 from linegate_export.progress import Steps
+from linegate_export.quantization.ladder import RepairOptions
 from linegate_export.report import INT8_ONNX, INT8_TFLITE, Findings, key_figure, render
 from linegate_export.summary import (
     OnTestPart,
@@ -50,7 +57,8 @@ from linegate_report.statistics import disagreements
 MINIMUM_RUNTIME = "0.1.0"
 """The first runtime that reads the bundles written here."""
 
-REPRESENTATIVE_PICTURES = 128
+REPRESENTATIVE_PICTURES = 384
+HELD_OUT_PICTURES = 256
 _STEPS = 6 + conversions.STEPS
 _TOOLS = (
     "ai-edge-litert",
@@ -78,6 +86,7 @@ class ExportOptions:
         figures: folder for the key figure as PNG; None makes none.
         limits: what the gate lets through.
         targets: what the thresholds must reach.
+        repair: when int8 is repaired before the gate sees it.
         with_float32: put the float ONNX model into the bundle too.
         force: replace files that are there already.
     """
@@ -90,6 +99,7 @@ class ExportOptions:
     figures: Path | None = None
     limits: GateLimits = dataclasses.field(default_factory=GateLimits)
     targets: PolicyTargets = dataclasses.field(default_factory=PolicyTargets)
+    repair: RepairOptions = dataclasses.field(default_factory=RepairOptions)
     with_float32: bool = False
     force: bool = False
 
@@ -112,7 +122,7 @@ class _Source:
     folder: Path
     test: Pictures
     calibration: Pictures
-    representative: Pictures
+    samples: conversions.Samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +167,7 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
     model = graph.cut(graph.load_model(folder.model), record)
     measured = _measure(
         model,
-        conversions.convert_all(model, source.representative.pixels, record.activation, steps),
+        conversions.convert_all(model, source.samples, record, options.repair, steps),
         source,
         steps,
     )
@@ -217,13 +227,18 @@ def _read_pictures(
     def load(chosen: Iterable[SplitRow], title: str) -> Pictures:
         return load_pictures(chosen, folder, record.preprocess, title)
 
+    representative = choose_representative(rows, REPRESENTATIVE_PICTURES)
+    held_out = choose_held_out(rows, representative, HELD_OUT_PICTURES)
     return _Source(
         record=record,
         rows=rows,
         folder=folder,
         test=load((row for row in rows if row.part is Part.TEST), "test"),
         calibration=load((row for row in rows if row.part is Part.CALIBRATION), "calibration"),
-        representative=load(choose_representative(rows, REPRESENTATIVE_PICTURES), "representative"),
+        samples=conversions.Samples(
+            ranges=load(representative, "representative").pixels,
+            held_out=load(held_out, "held out").pixels,
+        ),
     )
 
 

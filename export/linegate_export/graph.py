@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 
-from linegate_bundle.manifest import LOGITS, Activation, Quantization
+from linegate_bundle.manifest import CLASS_MAP, EMBEDDING, LOGITS, Activation, Quantization
 from linegate_bundle.run_folder import RunRecord
 from linegate_export.conversion import RequirementError
 
@@ -26,6 +26,7 @@ PROBABILITIES = "probabilities"
 
 _ROUNDING = 1e-6
 _LAST_STEP = 255
+_MAP_RANK = 4
 _SIGMOID_LABELS = 2
 _EXECUTES_FOREIGN_CODE = frozenset(
     {"Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"}
@@ -70,6 +71,8 @@ class Deployable:
         normalization: what lies between ``raw`` and ``core``.
         shape: ``(height, width, channels)`` of one picture.
         logits: number of values of the output.
+        outputs: shape of each output, the batch of one included, by signature name: logits,
+            the class map where the model pools one, and the embedding if it was asked for.
     """
 
     whole: Any
@@ -78,6 +81,12 @@ class Deployable:
     normalization: Normalization
     shape: tuple[int, int, int]
     logits: int
+    outputs: dict[str, tuple[int, ...]]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, in order."""
+        return tuple(layer.name for layer in self.core.layers)
 
 
 def load_model(path: Path) -> Any:
@@ -99,8 +108,13 @@ def load_model(path: Path) -> Any:
         raise RequirementError(f"{path}: Keras cannot load it: {error}") from error
 
 
-def cut(model: Any, record: RunRecord) -> Deployable:
+def cut(model: Any, record: RunRecord, *, embedding: bool = False) -> Deployable:
     """Check a loaded model against the run's record and cut it for the device.
+
+    Args:
+        model: as trained.
+        record: of its run.
+        embedding: whether to give the pooled features as an output too.
 
     Raises:
         RequirementError: a named layer is missing or of another kind, or shapes,
@@ -122,9 +136,10 @@ def cut(model: Any, record: RunRecord) -> Deployable:
         [logits.output], (None, count), f"logits for the labels {names} with {record.activation}"
     )
     _require_activation(model, record.activation)
+    outputs = {LOGITS: logits.output, **_further_outputs(logits, embedding=embedding)}
     try:
         # Named here, for the names are in the file, and Keras' own count up in a process.
-        core = keras.Model(normalization.output, {LOGITS: logits.output}, name="core")
+        core = keras.Model(normalization.output, outputs, name="core")
     except ValueError as error:
         raise RequirementError(
             f"expected every path from the input to {LOGITS!r} to go through {NORMALIZATION!r}: "
@@ -132,12 +147,33 @@ def cut(model: Any, record: RunRecord) -> Deployable:
         ) from error
     return Deployable(
         whole=model,
-        raw=keras.Model(model.inputs[0], {LOGITS: logits.output}, name="raw"),
+        raw=keras.Model(model.inputs[0], outputs, name="raw"),
         core=core,
         normalization=_read_normalization(normalization),
         shape=shape,
         logits=count,
+        outputs={name: (1, *tensor.shape[1:]) for name, tensor in outputs.items()},
     )
+
+
+def _further_outputs(logits: Any, *, embedding: bool) -> dict[str, Any]:
+    """Return the class map and the embedding as far as there are any.
+
+    A class map of one pixel says nothing that the logits do not.
+    """
+    outputs = {}
+    features = logits.input
+    if isinstance(logits, keras.layers.GlobalAveragePooling2D):
+        class_map = features._keras_history.operation  # noqa: SLF001 - Keras has no other way
+        if isinstance(class_map, keras.layers.Conv2D):
+            if max(logits.input.shape[1:3]) > 1:
+                outputs[CLASS_MAP] = logits.input
+            features = class_map.input
+    if embedding:
+        rank = len(features.shape)
+        pool = keras.layers.GlobalAveragePooling2D(name="embedding_pool")
+        outputs[EMBEDDING] = pool(features) if rank == _MAP_RANK else features
+    return outputs
 
 
 def _read_normalization(layer: Any) -> Normalization:

@@ -1,7 +1,12 @@
-"""Float32 TFLite to float32 ONNX: raw pixels in, logits out; what int8 is measured against."""
+"""Float32 TFLite to float32 ONNX: takes raw pixels; what int8 is measured against."""
 
-from linegate_bundle.manifest import LOGITS, ModelFormat, Precision
-from linegate_export.conversion import INPUT, Artifact, ConversionError, converting, describe
+from linegate_bundle.manifest import ModelFormat, Precision
+from linegate_export.conversion import (
+    Artifact,
+    ConversionError,
+    converting,
+)
+from linegate_export.entry import describe, float_signature
 from linegate_export.graph import Deployable
 from linegate_export.onnx_graph import (
     prepend_normalization,
@@ -18,7 +23,7 @@ def convert(model: Deployable, tflite: bytes) -> Artifact:
     convolution; a direct conversion leaves it after depthwise ones.
 
     Requires: the model from :func:`linegate_export.tflite_float32.convert`.
-    Ensures: float32 ``image`` of raw pixels 0..255 to float32 ``logits``; the graph
+    Ensures: float32 ``image`` of raw pixels 0..255 to float32 ``model.outputs``; the graph
     passes ONNX's checker; the same bytes every time.
 
     Raises:
@@ -28,15 +33,14 @@ def convert(model: Deployable, tflite: bytes) -> Artifact:
         graph = tflite_to_onnx(tflite)
         prepend_normalization(graph, model.normalization.scale, model.normalization.offset)
     got = signature(graph)
-    expected = {INPUT: ("float32", (1, *model.shape)), LOGITS: ("float32", (1, model.logits))}
+    expected = float_signature(model)
     if got != expected:
         raise ConversionError(f"expected an ONNX graph with {expected}, got {got}")
     entry = describe(
         ModelFormat.ONNX,
         Precision.FLOAT32,
         shape=model.shape,
-        logits=model.logits,
-        input_quantization=None,
-        output_quantization=None,
+        outputs=model.outputs,
+        quantizations={},
     )
     return Artifact(entry, to_bytes(graph))

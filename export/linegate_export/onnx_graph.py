@@ -8,16 +8,17 @@ named by it, and what no output needs is gone.
 import contextlib
 import gc
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
-from linegate_bundle.manifest import LOGITS, Quantization
+from linegate_bundle.manifest import Quantization
 from linegate_export.conversion import INPUT, ConversionError
 from linegate_export.onnx_fully_connected import keeping_biases
+from linegate_export.tflite_file import read_tflite
 
 OPSET = 17
 _PRODUCER = "linegate"
@@ -26,7 +27,7 @@ _EARLY = (500, 2, 2)
 
 
 def tflite_to_onnx(content: bytes) -> Any:
-    """Convert a TFLite model to a canonical ``onnx.ModelProto`` with ``image`` and ``logits``."""
+    """Convert a TFLite model to a canonical ``onnx.ModelProto`` with the same signature."""
     import tf2onnx  # noqa: PLC0415 - slow, and it sets an environment variable on import
 
     with tempfile.TemporaryDirectory(prefix="linegate-") as folder:
@@ -34,26 +35,31 @@ def tflite_to_onnx(content: bytes) -> Any:
         path.write_bytes(content)
         with _root_logger_untouched(), keeping_biases(), _collecting_garbage_early():
             model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
-    return canonical(model)
+    # tf2onnx keeps the order of the outputs, and gives them names of its own.
+    return canonical(model, list(read_tflite(content).outputs))
 
 
-def canonical(model: Any) -> Any:
-    """Return an equal model with one input ``image``, one output ``logits`` and canonical names.
+def canonical(model: Any, outputs: Sequence[str]) -> Any:
+    """Return an equal model with one input ``image``, the named outputs and canonical names.
 
     Every dequantized constant has its values, scale and zero point for itself, even
     if another's are the same: onnxruntime turns weights into uint8 where the
     processor needs it, and up to 1.32 at least it fails on a shared tensor.
 
+    Args:
+        model: the model.
+        outputs: their names, in the order of the model's own.
+
     Raises:
-        ConversionError: more inputs or outputs, or a graph inside a node.
+        ConversionError: more inputs, another number of outputs, or a graph inside a node.
     """
     graph = model.graph
-    if len(graph.input) != 1 or len(graph.output) != 1:
+    if len(graph.input) != 1 or len(graph.output) != len(outputs):
         raise ConversionError(
-            f"expected an ONNX graph with one input and one output, got {len(graph.input)} "
-            f"and {len(graph.output)}"
+            f"expected an ONNX graph with one input and {len(outputs)} output(s), got "
+            f"{len(graph.input)} and {len(graph.output)}"
         )
-    builder = _Builder(graph)
+    builder = _Builder(graph, outputs)
     for node in _needed_nodes(graph):
         builder.add(node)
     result = onnx.helper.make_model(
@@ -61,7 +67,10 @@ def canonical(model: Any) -> Any:
             builder.nodes,
             _PRODUCER,
             [onnx.helper.make_value_info(INPUT, graph.input[0].type)],
-            [onnx.helper.make_value_info(LOGITS, graph.output[0].type)],
+            [
+                onnx.helper.make_value_info(name, output.type)
+                for name, output in sorted(zip(outputs, graph.output, strict=True), key=_by_name)
+            ],
             builder.constants,
         ),
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
@@ -75,7 +84,7 @@ def canonical(model: Any) -> Any:
 class _Builder:
     """Copies nodes in order and names everything by the node that first meets it."""
 
-    def __init__(self, graph: Any) -> None:
+    def __init__(self, graph: Any, outputs: Sequence[str]) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self._given = {tensor.name: tensor for tensor in graph.initializer}
@@ -84,7 +93,7 @@ class _Builder:
             for node in graph.node
             if node.op_type == "DequantizeLinear" and node.input[0] in self._given
         }
-        self._output = graph.output[0].name
+        self._outputs = dict(zip((output.name for output in graph.output), outputs, strict=True))
         self._names = {"": "", graph.input[0].name: INPUT}
 
     def add(self, node: Any) -> None:
@@ -116,7 +125,7 @@ class _Builder:
             )
         own = f"{node.op_type}_{len(self.nodes)}"
         outputs = [
-            LOGITS if name == self._output else f"{own}_output{place}"
+            self._outputs.get(name, f"{own}_output{place}")
             for place, name in enumerate(node.output)
         ]
         copy = onnx.helper.make_node(node.op_type, inputs, outputs, name=own)
@@ -192,12 +201,16 @@ def _path_inwards(graph: Any, name: str) -> list[Any]:
         name = near[0].output[0] if from_input else near[0].input[0]
 
 
+def _by_name(output: tuple[str, Any]) -> str:
+    return output[0]
+
+
 def _needed_nodes(graph: Any) -> list[Any]:
     """Return the nodes that the output needs, each after those that it needs itself."""
     producer = {name: node for node in graph.node for name in node.output}
     ordered: list[Any] = []
     done: set[str] = set()
-    stack = [(graph.output[0].name, False)]
+    stack = [(output.name, False) for output in graph.output]
     while stack:
         name, inputs_are_done = stack.pop()
         node = producer.get(name)

@@ -4,8 +4,9 @@ Going through the TFLite file, not through Keras again, is what makes the two
 agree: nothing is calibrated or rounded a second time.
 """
 
-from linegate_bundle.manifest import LOGITS, DType, ModelFormat, Precision, Quantization
-from linegate_export.conversion import INPUT, Artifact, ConversionError, converting, describe
+from linegate_bundle.manifest import DType, ModelFormat, Precision, Quantization
+from linegate_export.conversion import INPUT, Artifact, ConversionError, converting
+from linegate_export.entry import describe
 from linegate_export.graph import Deployable
 from linegate_export.onnx_graph import edge_quantization, signature, tflite_to_onnx, to_bytes
 from linegate_export.onnx_unsigned import use_unsigned_activations
@@ -26,7 +27,8 @@ def convert(model: Deployable, tflite: Artifact) -> Artifact:
         graph = tflite_to_onnx(tflite.content)
         use_unsigned_activations(graph)
     got = signature(graph)
-    expected = {INPUT: ("uint8", (1, *model.shape)), LOGITS: ("uint8", (1, model.logits))}
+    shapes = {INPUT: (1, *model.shape), **model.outputs}
+    expected = {name: ("uint8", shape) for name, shape in shapes.items()}
     if got != expected:
         raise ConversionError(f"expected an ONNX graph with {expected}, got {got}")
     quantizations = {
@@ -43,9 +45,8 @@ def convert(model: Deployable, tflite: Artifact) -> Artifact:
         ModelFormat.ONNX,
         Precision.INT8,
         shape=model.shape,
-        logits=model.logits,
-        input_quantization=quantizations[INPUT],
-        output_quantization=quantizations[LOGITS],
+        outputs=model.outputs,
+        quantizations=quantizations,
         quantized=DType.UINT8,
     )
     return Artifact(entry, to_bytes(graph))

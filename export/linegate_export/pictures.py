@@ -99,6 +99,29 @@ def choose_representative(rows: Sequence[SplitRow], count: int) -> list[SplitRow
     return sorted(chosen, key=lambda row: (row.sha256, row.path))
 
 
+def choose_held_out(
+    rows: Sequence[SplitRow], representative: Sequence[SplitRow], count: int
+) -> list[SplitRow]:
+    """Choose pictures on which an int8 model is held against the float one.
+
+    Those of the validation part first; what lacks is taken from the train part, as far as the
+    ranges of int8 do not come from there. Of a picture no label is used. Where all pictures
+    of the train part are representative, these must do.
+
+    Args:
+        rows: the whole split.
+        representative: what :func:`choose_representative` chose from it.
+        count: how many, if there are so many.
+    """
+    taken = {row.path for row in representative}
+    rest = [row for row in rows if row.part is Part.TRAIN and row.path not in taken]
+    chosen: list[SplitRow] = []
+    for candidates in ([row for row in rows if row.part is Part.VALIDATION], rest):
+        ordered = sorted(candidates, key=lambda row: (row.sha256, row.path))
+        chosen += ordered[: count - len(chosen)]
+    return chosen or list(representative[:count])
+
+
 def load_pictures(
     rows: Iterable[SplitRow], folder: Path, spec: PreprocessSpec, title: str
 ) -> Pictures:

@@ -4,6 +4,7 @@ The file says it itself (a FlatBuffer); nothing is run.
 """
 
 import dataclasses
+import enum
 from typing import Any
 
 from linegate_bundle.manifest import Quantization
@@ -23,6 +24,7 @@ class Tensor:
         zero_points: as many as scales.
         axis: the dimension that the channels run along.
         constant: its values are in the file.
+        buffer: number of the buffer that holds them.
     """
 
     index: int
@@ -33,6 +35,7 @@ class Tensor:
     zero_points: tuple[int, ...]
     axis: int
     constant: bool
+    buffer: int
 
     @property
     def quantization(self) -> Quantization | None:
@@ -42,18 +45,45 @@ class Tensor:
         return Quantization(scale=self.scales[0], zero_point=self.zero_points[0])
 
 
+class Fused(enum.StrEnum):
+    """The activation that an operator applies to its result."""
+
+    NONE = "none"
+    RELU = "relu"
+    RELU6 = "relu6"
+    OTHER = "other"
+
+
 @dataclasses.dataclass(frozen=True)
 class Operator:
-    """One operator with the tensors that it reads and writes; absent optional ones are left out."""
+    """One operator.
+
+    Attributes:
+        name: of the schema, such as ``CONV_2D``.
+        inputs: the tensors that it reads; absent optional ones are left out.
+        outputs: the tensors that it writes.
+        options: the schema's own object with strides, padding and the like, or None.
+    """
 
     name: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    options: Any = dataclasses.field(compare=False)
+
+    @property
+    def activation(self) -> Fused:
+        """What is fused into it."""
+        code = getattr(self.options, "fusedActivationFunction", 0)
+        return _FUSED.get(code, Fused.OTHER)
+
+
+_FUSED = {0: Fused.NONE, 1: Fused.RELU, 3: Fused.RELU6}
+"""By the schema's number, ``ActivationFunctionType``."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TfliteFile:
-    """The only graph of a file, and its signature by name."""
+    """The only graph of a file, and its signature by name; outputs in the graph's own order."""
 
     operators: tuple[Operator, ...]
     inputs: dict[str, Tensor]
@@ -82,6 +112,8 @@ def read_tflite(content: bytes) -> TfliteFile:
         _tensor(index, tensor, types, model.buffers) for index, tensor in enumerate(graph.tensors)
     ]
 
+    places = {index: place for place, index in enumerate(graph.outputs)}
+
     def pick(indices: Any) -> tuple[Tensor, ...]:
         return tuple(tensors[index] for index in indices if index >= 0)
 
@@ -94,11 +126,12 @@ def read_tflite(content: bytes) -> TfliteFile:
                 name=_operator_name(model.operatorCodes[operator.opcodeIndex], operators),
                 inputs=pick(operator.inputs),
                 outputs=pick(operator.outputs),
+                options=operator.builtinOptions,
             )
             for operator in graph.operators
         ),
         inputs=named(signatures[0].inputs),
-        outputs=named(signatures[0].outputs),
+        outputs=named(sorted(signatures[0].outputs, key=lambda entry: places[entry.tensorIndex])),
     )
 
 
@@ -126,4 +159,5 @@ def _tensor(index: int, tensor: Any, types: dict[int, str], buffers: Any) -> Ten
         zero_points=tuple(int(zero) for zero in quantization.zeroPoint) if has_scales else (),
         axis=int(quantization.quantizedDimension) if has_scales else 0,
         constant=data is not None and len(data) > 0,
+        buffer=int(tensor.buffer),
     )

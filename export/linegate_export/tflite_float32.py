@@ -1,33 +1,51 @@
-"""SavedModel to float32 TFLite: no artifact, but what float32 ONNX and the bias correction use."""
+"""SavedModel to float32 TFLite: the graph that all other conversions start from."""
 
+import re
 from pathlib import Path
 
 import tensorflow as tf
 
-from linegate_bundle.manifest import LOGITS
-from linegate_export.conversion import INPUT, ConversionError, converting
+from linegate_export.conversion import ConversionError, RequirementError, converting
+from linegate_export.entry import float_signature
 from linegate_export.graph import Deployable
+from linegate_export.layers import layers_in
 from linegate_export.tflite_file import read_tflite
+
+_UNKNOWN_OPERATOR = re.compile(
+    r"""fused\["(\w+):", "([^"@]+)@.*is neither a custom op""", re.DOTALL
+)
 
 
 def convert(model: Deployable, saved: Path) -> bytes:
     """Convert ``model.core`` to float32 TFLite with batch norm folded.
 
     Requires: the SavedModel of the model.
-    Ensures: float32 ``image`` of normalized pixels to float32 ``logits``; the same
+    Ensures: float32 ``image`` of normalized pixels to float32 ``model.outputs``; the same
     bytes every time.
 
     Raises:
-        ConversionError: that is not so.
+        RequirementError: a layer computes what TFLite has no operator for; it is named.
+        ConversionError: the second is not so.
     """
-    with converting("the conversion to float32 TFLite"):
-        content: bytes = tf.lite.TFLiteConverter.from_saved_model(str(saved)).convert()
+    try:
+        with converting("the conversion to float32 TFLite"):
+            content: bytes = tf.lite.TFLiteConverter.from_saved_model(str(saved)).convert()
+    except ConversionError as error:
+        unknown = _UNKNOWN_OPERATOR.search(str(error))
+        if unknown is None:
+            raise
+        operator, path = unknown.groups()
+        layer = next((name for name in layers_in(path) if name in model.layers), path)
+        raise RequirementError(
+            f"the layer {layer!r} computes {operator}, and TFLite has no operator for that; use "
+            "another layer there"
+        ) from error
     file = read_tflite(content)
     got = {
         name: (tensor.dtype, tensor.shape)
         for name, tensor in (*file.inputs.items(), *file.outputs.items())
     }
-    expected = {INPUT: ("float32", (1, *model.shape)), LOGITS: ("float32", (1, model.logits))}
+    expected = float_signature(model)
     if got != expected:
         raise ConversionError(f"expected a float32 TFLite model with {expected}, got {got}")
     return content

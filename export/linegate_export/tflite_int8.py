@@ -1,88 +1,96 @@
-"""SavedModel to full-integer TFLite: int8 in, int8 out, int8 all the way."""
+"""Float TFLite with a range for each tensor to full-integer TFLite: int8 in, int8 out."""
 
 import math
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
+from tensorflow.lite.python.convert import mlir_quantize
 
-from linegate_bundle.manifest import LOGITS, ModelFormat, Precision, Quantization
-from linegate_bundle.preprocess import UInt8Array
-from linegate_export.conversion import (
-    INPUT,
-    Artifact,
-    ConversionError,
-    RequirementError,
-    converting,
-    describe,
-)
-from linegate_export.graph import Deployable, Normalization
+from linegate_bundle.manifest import ModelFormat, Precision, Quantization
+from linegate_export.conversion import INPUT, Artifact, ConversionError, converting
+from linegate_export.entry import describe
+from linegate_export.graph import Deployable
+from linegate_export.layers import layer_of
+from linegate_export.quantization.ranges import Ranges
+from linegate_export.tflite_edit import with_ranges
 from linegate_export.tflite_file import Operator, TfliteFile, read_tflite
 
 _SCALE_TOLERANCE = 1e-5
-"""The converter computes the input scale in float32 from the calibrated range."""
+"""The quantizer computes the input scale in float32 from the range."""
 
 _CHANNEL_AXIS_OPERATORS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+_AT_THE_BORDER = frozenset({"QUANTIZE", "DEQUANTIZE"})
 _WEIGHTS = 1
 
 
-def convert(model: Deployable, saved: Path, pictures: UInt8Array) -> Artifact:
-    """Convert to int8 TFLite, post-training, weights per channel.
+def convert(
+    model: Deployable, tflite: bytes, ranges: Ranges, exempt: Collection[str] = ()
+) -> Artifact:
+    """Convert to int8 TFLite, weights per channel, with TensorFlow's own quantizer.
 
-    Requires: the SavedModel of the model, at least one picture, and a normalization
-    that int8 can take over.
+    The converter would observe the ranges itself, but cannot be told them. What it does
+    afterwards is a function of its own, which its QuantizationDebugger calls too: given the
+    ranges that it would have observed, the model is the same.
+
+    Requires: a range for every tensor, the input's so that a step is one of the pixel.
     Ensures: every tensor is int8 (biases int32), one scale a channel in every
-    convolution, the input is exactly pixel - 128, the output is ``logits``, the
-    batch is one. The same model and pictures give the same bytes.
+    convolution, the input is exactly pixel - 128, the outputs are the model's, the
+    batch is one. Operators that write a tensor in ``exempt`` compute in float32, and no
+    other. The same model and ranges give the same bytes.
 
     Args:
         model: the trained model.
-        saved: folder of its SavedModel.
-        pictures: representative pictures that set the ranges of the activations,
-            raw pixels, uint8 ``(n, height, width, channels)``.
+        tflite: its float graph, see :func:`linegate_export.tflite_float32.convert`.
+        ranges: by the name of the tensor.
+        exempt: names of tensors whose operators stay in float.
 
     Raises:
-        RequirementError: the first is not so.
+        RequirementError: int8 cannot take over the model's normalization.
         ConversionError: the second is not so.
     """
     quantization = model.normalization.quantization
-    if len(pictures) == 0:
-        raise RequirementError("expected at least one picture to calibrate int8 with, got none")
-
+    edges = {name: (edge.low, edge.high) for name, edge in ranges.items()}
     with converting("the conversion to int8 TFLite"):
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: _samples(pictures, model.normalization)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.int8
-        converter.inference_output_type = tf.int8
-        content: bytes = converter.convert()
+        content: bytes = mlir_quantize(
+            with_ranges(tflite, edges),
+            fully_quantize=True,
+            input_data_type=tf.int8,
+            output_data_type=tf.int8,
+            denylisted_nodes=sorted(exempt) or None,
+        )
     file = read_tflite(content)
-    ensure_integer(file)
+    ensure_integer(file, model, exempt)
     ensure_signature(file, model, quantization)
+    tensors = {**file.inputs, **file.outputs}
     entry = describe(
         ModelFormat.TFLITE,
         Precision.INT8,
         shape=model.shape,
-        logits=model.logits,
-        input_quantization=file.inputs[INPUT].quantization,
-        output_quantization=file.outputs[LOGITS].quantization,
+        outputs=model.outputs,
+        quantizations={name: tensor.quantization for name, tensor in tensors.items()},
     )
     return Artifact(entry, content)
 
 
-def ensure_integer(file: TfliteFile) -> None:
-    """Raise :class:`ConversionError` for the first operator that is not int8 throughout."""
-    for operator in file.operators:
+def ensure_integer(file: TfliteFile, model: Deployable, exempt: Collection[str] = ()) -> None:
+    """Check that every operator is int8 throughout, but those that are exempt.
+
+    Raises:
+        ConversionError: one is not; it is named, with the layer of the trained model.
+    """
+    # What stands at the border of an operator is not to blame for it, so it comes last.
+    for operator in sorted(file.operators, key=lambda one: one.name in _AT_THE_BORDER):
+        written = [tensor.name for tensor in operator.outputs]
+        at_the_border = exempt and operator.name in _AT_THE_BORDER
+        if at_the_border or any(name in exempt for name in written):
+            continue
         for tensor in (*operator.inputs, *operator.outputs):
             bias_or_shape = tensor.dtype == "int32" and tensor.constant
             if tensor.dtype != "int8" and not bias_or_shape:
                 raise ConversionError(
-                    f"expected int8 throughout, the operator {operator.name} has the "
-                    f"{tensor.dtype} tensor {tensor.name!r}; it has no int8 kernel, or its "
-                    "ranges were not calibrated"
+                    f"expected int8 throughout, the operator {operator.name} of the layer "
+                    f"{layer_of(operator, file, model.layers)!r} has the {tensor.dtype} tensor "
+                    f"{tensor.name!r}; it has no int8 kernel: use another layer there"
                 )
         _ensure_per_channel(operator)
 
@@ -92,7 +100,7 @@ def ensure_signature(file: TfliteFile, model: Deployable, required: Quantization
     inputs = {name: (tensor.dtype, tensor.shape) for name, tensor in file.inputs.items()}
     outputs = {name: (tensor.dtype, tensor.shape) for name, tensor in file.outputs.items()}
     expected_inputs = {INPUT: ("int8", (1, *model.shape))}
-    expected_outputs = {LOGITS: ("int8", (1, model.logits))}
+    expected_outputs = {name: ("int8", shape) for name, shape in model.outputs.items()}
     if inputs != expected_inputs or outputs != expected_outputs:
         raise ConversionError(
             f"expected the signature {expected_inputs} to {expected_outputs}, "
@@ -118,16 +126,3 @@ def _ensure_per_channel(operator: Operator) -> None:
             f"expected one scale a channel for {weights.name!r} of {operator.name} "
             f"{weights.shape}, got {len(weights.scales)}"
         )
-
-
-def _samples(
-    pictures: UInt8Array, normalization: Normalization
-) -> Iterator[dict[str, npt.NDArray[np.float32]]]:
-    scale, offset = np.float32(normalization.scale), np.float32(normalization.offset)
-    for index, picture in enumerate(pictures):
-        pixels = picture.astype(np.float32)[np.newaxis]
-        if index == 0:
-            # The range must span 0..255, else the input scale is not that of the pixels.
-            pixels[0, 0, 0, 0] = 0
-            pixels[0, -1, -1, -1] = 255
-        yield {INPUT: pixels * scale + offset}

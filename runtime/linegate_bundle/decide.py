@@ -74,15 +74,8 @@ def probabilities(logits: Float64Array, activation: Activation) -> Float64Array:
 
 
 def decide(probability: Float64Array, labels: Sequence[Label], policy: DecisionPolicy) -> Decision:
-    """Turn probabilities of shape ``(labels,)`` into a decision.
-
-    Of equally probable labels a defect wins, then the first in order: a tie,
-    which int8 makes likely, must never be an escape.
-    """
-    winner = max(
-        range(len(labels)),
-        key=lambda index: (probability[index], labels[index].role is Role.DEFECT, -index),
-    )
+    """Turn probabilities of shape ``(labels,)`` into a decision."""
+    winner = most_probable(probability, labels)
     defect_probability = float(
         sum(
             value
@@ -96,6 +89,18 @@ def decide(probability: Float64Array, labels: Sequence[Label], policy: DecisionP
         defect_probability=defect_probability,
         verdict=judge(defect_probability, policy),
         probabilities=tuple(map(float, probability)),
+    )
+
+
+def most_probable(probability: Float64Array, labels: Sequence[Label]) -> int:
+    """Return the place of the most probable label.
+
+    Of equally probable labels a defect wins, then the first in order: a tie,
+    which int8 makes likely, must never be an escape.
+    """
+    return max(
+        range(len(labels)),
+        key=lambda index: (probability[index], labels[index].role is Role.DEFECT, -index),
     )
 
 

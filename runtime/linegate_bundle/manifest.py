@@ -17,6 +17,12 @@ SCHEMA_VERSION = 1
 LOGITS = "logits"
 """Signature name of the output that holds one value a label before the activation."""
 
+CLASS_MAP = "class_map"
+"""Signature name of the logits before pooling, one map a logit: where they speak for what."""
+
+EMBEDDING = "embedding"
+"""Signature name of the pooled features that the logits are made of."""
+
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 VERSION_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+$"
 

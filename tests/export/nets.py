@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import keras
@@ -35,6 +35,10 @@ from linegate_bundle.run_folder import (
     encode_split,
     sha256_file,
 )
+
+if TYPE_CHECKING:
+    from linegate_export.conversion import Artifact
+    from linegate_export.graph import Deployable
 
 SIDE = 24
 PICTURE_SIDE = 40
@@ -176,6 +180,15 @@ def write_run(
         )
     )
     return Example(run, data, tuple(labels))
+
+
+def to_int8(model: "Deployable", tflite: bytes, pictures: UInt8Array) -> "Artifact":
+    """Convert a float graph to int8 with the plainest of all calibrations."""
+    from linegate_export import tflite_int8
+    from linegate_export.quantization.ranges import observe
+
+    observed = observe(tflite, pictures, model.normalization, histograms_of=1)
+    return tflite_int8.convert(model, tflite, observed.min_max())
 
 
 def _block(layer: Any, x: Any) -> Any:

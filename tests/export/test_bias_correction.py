@@ -1,7 +1,6 @@
 """Bias correction: it takes a shift out again and touches nothing but biases."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +8,13 @@ import pytest
 from linegate_bundle.manifest import Activation
 from linegate_bundle.preprocess import UInt8Array
 from linegate_bundle.run_folder import Part, read_split
-from linegate_export import bias_correction, tflite_int8
 from linegate_export.conversion import Artifact
 from linegate_export.evaluate import evaluate
 from linegate_export.graph import Deployable
 from linegate_export.pictures import load_pictures
-from linegate_export.tflite_file import read_tflite
+from linegate_export.quantization import bias_correction
+from linegate_export.tflite_edit import buffer_view
+from linegate_export.tflite_file import Tensor, read_tflite
 from tests.export import nets
 from tests.export.nets import Example
 
@@ -26,8 +26,8 @@ def pictures(blobs: Example) -> UInt8Array:
 
 
 @pytest.fixture(scope="module")
-def tflite(deployable: Deployable, saved: Path, pictures: UInt8Array) -> Artifact:
-    return tflite_int8.convert(deployable, saved, pictures)
+def tflite(deployable: Deployable, float_tflite: bytes, pictures: UInt8Array) -> Artifact:
+    return nets.to_int8(deployable, float_tflite, pictures)
 
 
 def mean_error(artifact: Artifact, deployable: Deployable, pictures: UInt8Array) -> float:
@@ -36,18 +36,23 @@ def mean_error(artifact: Artifact, deployable: Deployable, pictures: UInt8Array)
     return float((logits - expected).mean())
 
 
+def linear_biases(artifact: Artifact) -> list[Tensor]:
+    layers = bias_correction._linear_layers(read_tflite(artifact.content))
+    return [layer.inputs[2] for layer in layers]
+
+
 def disturbed(artifact: Artifact, steps: int) -> Artifact:
     """Shift the bias of every linear layer by as many steps of int32."""
     content = bytearray(artifact.content)
-    for layer in list(bias_correction._linear_layers(content)):
-        bias_correction._buffer(content, layer.bias_buffer).view("<i4")[:] += steps
+    for bias in linear_biases(artifact):
+        buffer_view(content, bias.buffer).view("<i4")[:] += steps
     return dataclasses.replace(artifact, content=bytes(content))
 
 
 def test_the_linear_layers_are_the_projections_and_the_class_map(tflite: Artifact) -> None:
-    layers = list(bias_correction._linear_layers(bytearray(tflite.content)))
+    layers = bias_correction._linear_layers(read_tflite(tflite.content))
     assert len(layers) == 3
-    assert all("elu" not in layer.name.lower() for layer in layers)
+    assert all("elu" not in layer.outputs[0].name.lower() for layer in layers)
 
 
 def test_a_shift_of_every_layer_is_taken_out_again(
@@ -70,13 +75,12 @@ def test_nothing_but_biases_changes(
     assert corrected.entry == tflite.entry
     assert read_tflite(corrected.content) == read_tflite(tflite.content)
     old, new = (np.frombuffer(each.content, np.uint8) for each in (tflite, corrected))
-    layers = list(bias_correction._linear_layers(bytearray(tflite.content)))
-    assert 0 < (old != new).sum() <= sum(4 * len(layer.bias_scales) for layer in layers)
+    assert 0 < (old != new).sum() <= sum(4 * len(bias.scales) for bias in linear_biases(tflite))
 
 
 def test_a_model_of_other_names_is_left_as_it_is(
     tflite: Artifact, float_tflite: bytes, deployable: Deployable, pictures: UInt8Array
 ) -> None:
-    renamed = float_tflite.replace(b"core", b"more")
+    renamed = float_tflite.replace(b"core", b"more").replace(b"Stateful", b"Careful!")
     corrected = bias_correction.correct(tflite, renamed, pictures, deployable.normalization)
     assert corrected.content == tflite.content

@@ -15,7 +15,15 @@ import tensorflow as tf
 from linegate_bundle.decide import dequantize
 from linegate_bundle.manifest import LOGITS, Activation, DType, Precision
 from linegate_bundle.preprocess import UInt8Array, encode
-from linegate_export import graph, onnx_float32, onnx_graph, onnx_int8, reference, tflite_int8
+from linegate_export import (
+    graph,
+    onnx_float32,
+    onnx_graph,
+    onnx_int8,
+    reference,
+    tflite_float32,
+    tflite_int8,
+)
 from linegate_export.conversion import Artifact, ConversionError, RequirementError, converting
 from linegate_export.evaluate import evaluate
 from linegate_export.graph import Deployable, Normalization
@@ -33,8 +41,8 @@ def noise(count: int, seed: int = 0) -> UInt8Array:
 
 
 @pytest.fixture(scope="module")
-def tflite(deployable: Deployable, saved: Path) -> Artifact:
-    return tflite_int8.convert(deployable, saved, noise(16))
+def tflite(deployable: Deployable, float_tflite: bytes) -> Artifact:
+    return nets.to_int8(deployable, float_tflite, noise(16))
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +69,13 @@ def untrained(image: Any, normalized: Any, output: Any) -> Deployable:
         normalization=Normalization(scale=1 / 255, offset=0.0),
         shape=(nets.SIDE, nets.SIDE, 3),
         logits=1,
+        outputs={LOGITS: (1, 1)},
     )
 
 
 def to_int8(model: Deployable, folder: Path, pictures: UInt8Array) -> Artifact:
     write_saved_model(model, folder)
-    return tflite_int8.convert(model, folder, pictures)
+    return nets.to_int8(model, tflite_float32.convert(model, folder), pictures)
 
 
 def logits(artifact: Artifact, pictures: UInt8Array) -> np.ndarray:
@@ -93,7 +102,7 @@ def test_int8_tflite_has_no_float_and_takes_pixel_minus_128(tflite: Artifact) ->
     assert quantization is not None
     assert (quantization.scale, quantization.zero_point) == (1 / 128, -1)
     assert tflite.entry.input.shape == (1, nets.SIDE, nets.SIDE, 3)
-    assert file.outputs.keys() == {"logits"}
+    assert file.outputs.keys() == {"logits", "class_map"}
 
 
 def test_int8_tflite_of_a_dense_net_is_integer_throughout(
@@ -114,18 +123,22 @@ def test_float_onnx_has_the_same_bytes_again(
     assert onnx_float32.convert(deployable, float_tflite).content == float32.content
 
 
-def test_a_float_model_is_caught_and_the_operator_named(float_tflite: bytes) -> None:
-    with pytest.raises(ConversionError, match="the operator CONV_2D has the float32 tensor"):
-        tflite_int8.ensure_integer(read_tflite(float_tflite))
+def test_a_float_model_is_caught_with_operator_and_layer(
+    deployable: Deployable, float_tflite: bytes
+) -> None:
+    with pytest.raises(
+        ConversionError, match=r"the operator CONV_2D of the layer 're_lu\w*' has the float32"
+    ):
+        tflite_int8.ensure_integer(read_tflite(float_tflite), deployable)
 
 
-def test_a_dynamic_range_model_is_not_taken_for_int8(saved: Path) -> None:
+def test_a_dynamic_range_model_is_not_taken_for_int8(deployable: Deployable, saved: Path) -> None:
     with converting("a dynamic range conversion"):
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         content = converter.convert()
     with pytest.raises(ConversionError, match="float32 tensor"):
-        tflite_int8.ensure_integer(read_tflite(content))
+        tflite_int8.ensure_integer(read_tflite(content), deployable)
 
 
 def test_another_input_quantization_than_pixel_minus_128_is_caught(
@@ -134,11 +147,6 @@ def test_another_input_quantization_than_pixel_minus_128_is_caught(
     other = Normalization(scale=1 / 128, offset=-100 / 128).quantization
     with pytest.raises(ConversionError, match="so that a byte is pixel - 128"):
         tflite_int8.ensure_signature(read_tflite(tflite.content), deployable, other)
-
-
-def test_no_pictures_to_calibrate_with_are_refused(deployable: Deployable, saved: Path) -> None:
-    with pytest.raises(RequirementError, match="at least one picture"):
-        tflite_int8.convert(deployable, saved, noise(0))
 
 
 def test_int8_onnx_keeps_names_and_scales_and_counts_from_0(
@@ -158,6 +166,7 @@ def test_int8_onnx_keeps_names_and_scales_and_counts_from_0(
     model = onnx.load_from_string(onnx_artifact.content)
     assert onnx_graph.signature(model) == {
         "image": ("uint8", (1, nets.SIDE, nets.SIDE, 3)),
+        "class_map": ("uint8", (1, 6, 6, 1)),
         "logits": ("uint8", (1, 1)),
     }
     weights = [tensor for tensor in model.graph.initializer if len(tensor.dims) == 4]
@@ -232,7 +241,16 @@ def test_float_onnx_gives_the_logits_of_keras(deployable: Deployable, float32: A
 def test_batch_norm_is_folded_in_float_onnx(float32: Artifact) -> None:
     model = onnx.load_from_string(float32.content)
     operators = {node.op_type for node in model.graph.node}
-    assert operators == {"Transpose", "Mul", "Add", "Conv", "Clip", "GlobalAveragePool", "Squeeze"}
+    assert operators == {
+        "Transpose",
+        "Mul",
+        "Add",
+        "Conv",
+        "Clip",
+        "GlobalAveragePool",
+        "Squeeze",
+        "Reshape",
+    }
 
 
 def test_a_float_onnx_that_is_another_model_is_caught(
@@ -271,7 +289,16 @@ def test_a_converter_that_fails_is_told_with_what_it_printed(
 def test_an_operator_without_int8_kernel_is_named(tmp_path: Path) -> None:
     image = keras.Input((nets.SIDE, nets.SIDE, 3))
     normalized = keras.layers.Rescaling(1 / 255, name="normalization")(image)
-    x = keras.layers.Flatten()(keras.ops.erf(normalized))
+    x = keras.layers.Flatten()(keras.layers.Activation(keras.ops.sin, name="wave")(normalized))
     model = untrained(image, normalized, keras.layers.Dense(1, name="logits")(x))
-    with pytest.raises(ConversionError, match=r"(?i)erf"):
+    with pytest.raises(ConversionError, match=r"(?i)the operator SIN of the layer 'wave' has"):
+        to_int8(model, tmp_path, noise(2))
+
+
+def test_what_tflite_has_no_operator_for_is_named_with_its_layer(tmp_path: Path) -> None:
+    image = keras.Input((nets.SIDE, nets.SIDE, 3))
+    normalized = keras.layers.Rescaling(1 / 255, name="normalization")(image)
+    x = keras.layers.Flatten()(keras.layers.Activation(keras.ops.erf, name="bell")(normalized))
+    model = untrained(image, normalized, keras.layers.Dense(1, name="logits")(x))
+    with pytest.raises(RequirementError, match=r"the layer 'bell' computes Erf, and TFLite has no"):
         to_int8(model, tmp_path, noise(2))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from linegate_bundle.images import decode_image
 from linegate_bundle.manifest import (
+    LOGITS,
     DecisionPolicy,
     ModelEntry,
     ModelFormat,
@@ -15,7 +16,8 @@ from linegate_bundle.manifest import (
     VoteMethod,
     VotePolicy,
 )
-from linegate_export.conversion import describe
+from linegate_export.conversion import INPUT
+from linegate_export.entry import describe
 from linegate_export.golden import choose_frames, encode_picture, tolerance
 
 POLICY = DecisionPolicy(
@@ -32,9 +34,8 @@ def entry(format_: ModelFormat, precision: Precision) -> ModelEntry:
         format_,
         precision,
         shape=(4, 4, 3),
-        logits=1,
-        input_quantization=quantization,
-        output_quantization=quantization,
+        outputs={LOGITS: (1, 1)},
+        quantizations={INPUT: quantization, LOGITS: quantization},
     )
 
 

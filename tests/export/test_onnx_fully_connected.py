@@ -11,11 +11,12 @@ from tf2onnx.tflite_handlers.tfl_math import TflFullyConnectedOp
 from linegate_bundle.decide import dequantize
 from linegate_bundle.manifest import LOGITS
 from linegate_bundle.preprocess import UInt8Array, encode
-from linegate_export import onnx_float32, onnx_int8, tflite_float32, tflite_int8
+from linegate_export import onnx_float32, onnx_int8, tflite_float32
 from linegate_export.conversion import Artifact
 from linegate_export.graph import Deployable, Normalization
 from linegate_export.saved_model import write_saved_model
 from linegate_runtime.backends import BACKENDS
+from tests.export import nets
 
 SIDE = 8
 
@@ -36,6 +37,7 @@ def flattening() -> Deployable:
         normalization=Normalization(scale=1 / 255, offset=0.0),
         shape=(SIDE, SIDE, 3),
         logits=2,
+        outputs={LOGITS: (1, 2)},
     )
 
 
@@ -52,8 +54,9 @@ def test_both_onnx_models_keep_the_bias(tmp_path: Path) -> None:
     model = flattening()
     pictures = np.random.default_rng(0).integers(0, 256, (16, SIDE, SIDE, 3), np.uint8)
     write_saved_model(model, tmp_path)
-    float32 = onnx_float32.convert(model, tflite_float32.convert(model, tmp_path))
-    int8 = tflite_int8.convert(model, tmp_path, pictures)
+    tflite = tflite_float32.convert(model, tmp_path)
+    float32 = onnx_float32.convert(model, tflite)
+    int8 = nets.to_int8(model, tflite, pictures)
     expected = np.asarray(model.raw(pictures.astype(np.float32))[LOGITS])
     np.testing.assert_allclose(logits(float32, pictures), expected, atol=1e-4)
     np.testing.assert_allclose(

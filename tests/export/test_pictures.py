@@ -11,7 +11,12 @@ import pytest
 from linegate_bundle.errors import DataError
 from linegate_bundle.manifest import Label, Role
 from linegate_bundle.run_folder import Part, SplitRow
-from linegate_export.pictures import check_split, choose_representative, load_pictures
+from linegate_export.pictures import (
+    check_split,
+    choose_held_out,
+    choose_representative,
+    load_pictures,
+)
 from tests.export import nets
 
 
@@ -112,3 +117,19 @@ def test_defects_of_one_label_stand_for_the_role() -> None:
     for part in (Part.CALIBRATION, Part.TEST):
         rows += [row(1, "plain", part), row(2, "bar", part)]
     check_split(rows, labels)
+
+
+def test_held_out_pictures_are_the_validation_part_and_no_representative_ones() -> None:
+    rows = [row(index, "plain") for index in range(30)]
+    validation = [row(100 + index, "blob", Part.VALIDATION) for index in range(4)]
+    representative = choose_representative(rows, 20)
+    held_out = choose_held_out([*rows, *validation], representative, 10)
+    assert len(held_out) == 10
+    assert {one.path for one in validation} <= {one.path for one in held_out}
+    assert not {one.path for one in held_out} & {one.path for one in representative}
+
+
+def test_without_any_other_the_representative_pictures_are_held_out_too() -> None:
+    rows = [row(index, "plain") for index in range(5)]
+    representative = choose_representative(rows, 20)
+    assert choose_held_out(rows, representative, 3) == representative[:3]

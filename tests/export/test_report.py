@@ -9,6 +9,7 @@ import pytest
 
 from linegate_bundle.decide import probabilities
 from linegate_bundle.manifest import (
+    LOGITS,
     Activation,
     Label,
     ModelFormat,
@@ -18,7 +19,8 @@ from linegate_bundle.manifest import (
 )
 from linegate_bundle.run_folder import RUN_SCHEMA_VERSION, Part, RunRecord, SplitRow
 from linegate_export.certificate import certify
-from linegate_export.conversion import Artifact, describe
+from linegate_export.conversion import INPUT, Artifact
+from linegate_export.entry import describe
 from linegate_export.evaluate import Evaluation, score
 from linegate_export.gate import GateLimits, Reached, judge_artifacts
 from linegate_export.measured import tabulate
@@ -41,9 +43,8 @@ def evaluation(
         format_,
         precision,
         shape=(nets.SIDE, nets.SIDE, 3),
-        logits=labels,
-        input_quantization=quantization,
-        output_quantization=quantization,
+        outputs={LOGITS: (1, labels)},
+        quantizations={INPUT: quantization, LOGITS: quantization},
     )
     return Evaluation(
         artifact=Artifact(entry, b"model"),

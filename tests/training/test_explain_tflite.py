@@ -31,8 +31,9 @@ TINY = Path(__file__).parents[1] / "data" / "tiny.linegate"
 
 def both(folder: Path, head: HeadKind, labels: tuple[Label, ...]) -> tuple[Source, Source]:
     """Return a run and what the real export makes of it."""
-    from linegate_export import graph, tflite_int8
+    from linegate_export import graph, tflite_float32
     from linegate_export.saved_model import write_saved_model
+    from tests.export import nets
 
     run = write_run(folder / "run", known_net(head, len(labels)), labels)
     record = run.read_record()
@@ -42,7 +43,8 @@ def both(folder: Path, head: HeadKind, labels: tuple[Label, ...]) -> tuple[Sourc
         [edge(column) for column in range(4, 21, 4)]
         + [blob(row, column) for row in range(0, 18, 3) for column in range(0, 18, 3)]
     )
-    artifact = tflite_int8.convert(deployable, folder / "saved", pictures)
+    tflite = tflite_float32.convert(deployable, folder / "saved")
+    artifact = nets.to_int8(deployable, tflite, pictures)
     with Bundle.open(TINY, "0.1.0") as bundle:
         manifest = bundle.manifest
     manifest = msgspec.structs.replace(

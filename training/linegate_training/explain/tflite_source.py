@@ -11,7 +11,7 @@ import numpy as np
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.decide import Float64Array, decide, dequantize, probabilities
 from linegate_bundle.errors import EngineError
-from linegate_bundle.manifest import LOGITS, Manifest, ModelFormat
+from linegate_bundle.manifest import CLASS_MAP, LOGITS, Manifest, ModelFormat
 from linegate_bundle.native_log import captured_native_log
 from linegate_bundle.preprocess import UInt8Array, encode
 from linegate_training.explain.explanation import (
@@ -36,8 +36,6 @@ _KINDS = {
     "MAX_POOL_2D": StageKind.POOLING,
     "AVERAGE_POOL_2D": StageKind.POOLING,
 }
-_AVERAGES = frozenset({"MEAN", "AVERAGE_POOL_2D"})
-_KEEP_VALUES = frozenset({"RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE"})
 _SPATIAL = 4
 
 
@@ -51,7 +49,7 @@ class _Operator:
 
 
 class TfliteSource(Source):
-    """An int8 TFLite model with an output ``logits``.
+    """An int8 TFLite model with an output ``logits`` and, where it pools one, a class map.
 
     Two interpreters run it: that of the device (XNNPACK) decides; one without XNNPACK,
     which keeps no values inside, shows the feature maps. The two differ by a few steps
@@ -85,9 +83,9 @@ class TfliteSource(Source):
         self._operators = _operators(self._inside)
         runner = self._inside.get_signature_runner()
         self._input = runner.get_input_details()[self._entry.input.name]["index"]
-        logits = runner.get_output_details()[LOGITS]
-        self._logits = int(logits["shape"][-1])
-        self._class_map = self._find_class_map(logits["index"])
+        outputs = runner.get_output_details()
+        self._logits = int(outputs[LOGITS]["shape"][-1])
+        self._class_map = outputs[CLASS_MAP]["index"] if CLASS_MAP in outputs else None
         every = self._all_stages()
         self._stages = [every[place] for place in choose_stages([info for info, _ in every])]
 
@@ -153,21 +151,6 @@ class TfliteSource(Source):
                 info = StageInfo(name, _KINDS[operator.name], (height, width, channels))
                 stages.append((info, tensor))
         return stages
-
-    def _find_class_map(self, logits: int) -> int | None:
-        """Walk back from the logits: a convolution, then an average, is a class map."""
-        producers = {out: operator for operator in self._operators for out in operator.outputs}
-        tensor, averaged = logits, False
-        while tensor in producers:
-            operator = producers[tensor]
-            shape = self._tensors[tensor]["shape"]
-            if operator.name == "CONV_2D" and averaged and shape[-1] == self._logits:
-                return tensor
-            averaged |= operator.name in _AVERAGES
-            if operator.name not in _AVERAGES | _KEEP_VALUES:
-                return None
-            tensor = operator.inputs[0]
-        return None
 
     def _real(self, index: int) -> Float32Array:
         """Return a tensor's values, brought back from its quantization."""

@@ -1,0 +1,148 @@
+"""From float to int8: calibrations are compared, and what does not hold is repaired.
+
+Always: several ways to set the ranges are compared by how near the int8 model comes to the
+float one, and the best get their biases corrected. If that is not near enough, the ladder is
+climbed, one means after the other, until it is.
+
+All that is measured here is measured on pictures of the validation part (and of the train part
+where that is small), without labels. The test part is not looked at: it judges the result once.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from linegate_bundle.errors import ConfigError
+from linegate_export.conversion import Artifact, RequirementError
+from linegate_export.progress import Steps
+from linegate_export.quantization.recipe import Attempt, Means, Recipe, Tried, Workshop, nearest
+
+DEFAULT_MINIMUM_FIDELITY = 0.99
+
+STEPS = 2
+"""How many steps :func:`quantize` announces."""
+
+_DRAWS = 3
+_CORRECTED = 2
+"""How many of the calibrations get their biases corrected; it takes ten seconds each."""
+
+_PERCENTILE = 0.9999
+
+
+class Repair(enum.StrEnum):
+    """What is done where plain int8 does not answer like the float model."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RepairOptions:
+    """When to repair.
+
+    Attributes:
+        repair: whether at all.
+        minimum_fidelity: share of the held-out pictures that int8 must give the float model's
+            label, else the ladder is climbed; one picture may always differ.
+    """
+
+    repair: Repair = Repair.AUTO
+    minimum_fidelity: float = DEFAULT_MINIMUM_FIDELITY
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.minimum_fidelity <= 1.0:
+            raise ConfigError(
+                f"--min-fidelity: expected a share from 0 to 1, got {self.minimum_fidelity}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantized:
+    """The int8 model that came nearest to the float one, and all that was tried."""
+
+    artifact: Artifact
+    recipe: Recipe
+    attempts: tuple[Attempt, ...]
+
+
+def quantize(shop: Workshop, tflite: bytes, options: RepairOptions, steps: Steps) -> Quantized:
+    """Make an int8 model that answers like the float one.
+
+    Args:
+        shop: the workshop of the model.
+        tflite: its float graph.
+        options: when to repair.
+        steps: told what is tried.
+
+    Raises:
+        RequirementError: there is no picture to set the ranges with.
+        ConversionError: the quantizer did not do what was asked.
+        EngineError: an engine is missing or fails.
+    """
+    if len(shop.pictures) == 0:
+        raise RequirementError("expected at least one picture to calibrate int8 with, got none")
+    steps(f"Converting to int8 TFLite with {len(shop.pictures)} representative pictures")
+    tried = _try_all(shop, _calibrations(shop, tflite), steps)
+    plain = sorted(tried, key=lambda one: one.attempt.fidelity.error)[:_CORRECTED]
+    steps("Correcting the biases of int8 TFLite")
+    best = nearest([*tried, *_try_all(shop, (corrected(one.recipe) for one in plain), steps)])
+    for climb in RUNGS if options.repair is Repair.AUTO else ():
+        if _near_enough(best.attempt, options):
+            break
+        best = nearest([best, *_try_all(shop, climb(shop, best), steps)])
+    return Quantized(best.artifact, best.recipe, tuple(shop.attempts))
+
+
+RUNGS: tuple[Callable[[Workshop, Tried], Iterable[Recipe]], ...] = ()
+"""What repairs, in order; each gives the recipes to try after the best so far."""
+
+
+def corrected(recipe: Recipe) -> Recipe:
+    """Return the same recipe with its biases corrected afterwards."""
+    return dataclasses.replace(recipe, means=Means.BIASES, corrected=True)
+
+
+def _calibrations(shop: Workshop, tflite: bytes) -> Iterator[Recipe]:
+    observed = shop.observe(tflite)
+
+    def recipe(title: str, ranges: object) -> Recipe:
+        return Recipe(Means.CALIBRATION, title, tflite, ranges)  # type: ignore[arg-type]
+
+    for draw, chosen in enumerate(_draws(len(shop.pictures)), start=1):
+        title = f"smallest to largest value of {len(chosen)} pictures, draw {draw}"
+        yield recipe(title, observed.min_max(chosen))
+    count = len(shop.pictures)
+    yield recipe(f"smallest to largest value of {count} pictures", observed.min_max())
+    yield recipe(f"the middle {100 * _PERCENTILE:g} % of values", observed.percentile(_PERCENTILE))
+    yield recipe("least squared error", observed.least_error())
+
+
+def _draws(count: int) -> list[list[int]]:
+    """Divide the pictures at random into as many draws as there are; few make one."""
+    if count < _DRAWS * _FEWEST_IN_A_DRAW:
+        return []
+    shuffled = np.random.default_rng(0).permutation(count)
+    return [sorted(part.tolist()) for part in np.array_split(shuffled, _DRAWS)]
+
+
+_FEWEST_IN_A_DRAW = 16
+
+
+def _try_all(shop: Workshop, recipes: Iterable[Recipe], steps: Steps) -> list[Tried]:
+    tried = []
+    for recipe in recipes:
+        tried.append(shop.try_recipe(recipe))
+        fidelity = tried[-1].attempt.fidelity
+        steps.note(
+            f"{recipe.means}, {recipe.title}: {100 * fidelity.agreement:.1f} % as float, "
+            f"error {fidelity.error:.3f}"
+        )
+    return tried
+
+
+def _near_enough(attempt: Attempt, options: RepairOptions) -> bool:
+    fidelity = attempt.fidelity
+    differing = round((1 - fidelity.agreement) * fidelity.pictures)
+    return differing <= max(1, int((1 - options.minimum_fidelity) * fidelity.pictures))

@@ -1,0 +1,115 @@
+"""What makes an int8 model, and trying it: a float graph, ranges, exempt operators, biases."""
+
+import dataclasses
+import enum
+
+import msgspec
+
+from linegate_bundle.preprocess import UInt8Array
+from linegate_export import tflite_int8
+from linegate_export.conversion import Artifact
+from linegate_export.graph import Deployable
+from linegate_export.quantization import bias_correction
+from linegate_export.quantization.fidelity import Fidelity, Judge
+from linegate_export.quantization.ranges import Observed, Ranges, observe
+
+
+class Means(enum.StrEnum):
+    """What is done for fidelity, in the order in which it is tried."""
+
+    CALIBRATION = "calibration"
+    BIASES = "biases"
+    EQUALIZATION = "equalization"
+    FINE_TUNING = "fine-tuning"
+    FLOAT_OPERATORS = "float operators"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What makes an int8 model.
+
+    Attributes:
+        means: the last thing that was changed.
+        title: what is special about it, for people.
+        tflite: the float graph.
+        ranges: of its tensors.
+        exempt: names of tensors whose operators stay in float.
+        corrected: whether its biases are corrected afterwards.
+    """
+
+    means: Means
+    title: str
+    tflite: bytes
+    ranges: Ranges
+    exempt: frozenset[str] = frozenset()
+    corrected: bool = False
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipe that was tried, and how near it came to the float model."""
+
+    means: Means
+    title: str
+    fidelity: Fidelity
+    float_operators: int
+    size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Tried:
+    """An attempt with all that it was made of."""
+
+    recipe: Recipe
+    artifact: Artifact
+    attempt: Attempt
+
+
+class Workshop:
+    """All that trying recipes needs; keeps what was tried.
+
+    Args:
+        model: the trained model.
+        pictures: raw pixels of the train part, uint8 ``(n, height, width, channels)``.
+        judge: knows the float model's answers.
+
+    Attributes:
+        attempts: in the order in which they were made.
+    """
+
+    def __init__(self, model: Deployable, pictures: UInt8Array, judge: Judge) -> None:
+        self.model = model
+        self.pictures = pictures
+        self.attempts: list[Attempt] = []
+        self._judge = judge
+
+    def observe(self, tflite: bytes) -> Observed:
+        """Observe the tensors of a float graph on the workshop's pictures."""
+        return observe(
+            tflite, self.pictures, self.model.normalization, histograms_of=_HISTOGRAMS_OF
+        )
+
+    def try_recipe(self, recipe: Recipe) -> Tried:
+        """Make a model and hold it against the float one."""
+        artifact = tflite_int8.convert(self.model, recipe.tflite, recipe.ranges, recipe.exempt)
+        if recipe.corrected:
+            artifact = bias_correction.correct(
+                artifact, recipe.tflite, self.pictures, self.model.normalization
+            )
+        attempt = Attempt(
+            means=recipe.means,
+            title=recipe.title,
+            fidelity=self._judge(artifact),
+            float_operators=len(recipe.exempt),
+            size_bytes=len(artifact.content),
+        )
+        self.attempts.append(attempt)
+        return Tried(recipe, artifact, attempt)
+
+
+_HISTOGRAMS_OF = 64
+"""Pictures; each has a hundred thousand values or more a tensor."""
+
+
+def nearest(tried: list[Tried]) -> Tried:
+    """Return the one with the least error; of equal ones the first."""
+    return min(tried, key=lambda one: one.attempt.fidelity.error)
