@@ -7,7 +7,7 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
-from linegate_export.tflite_file import TfliteFile, read_tflite
+from linegate_export.tflite_file import Tensor, TfliteFile, read_tflite
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -73,6 +73,12 @@ def with_constants(content: bytes, values: Mapping[str, Float32Array]) -> bytes:
             raise ValueError(f"expected {name!r} of shape {views[name].shape}, got {value.shape}")
         views[name][...] = value
     return bytes(edited)
+
+
+def values_of(content: bytes, tensor: Tensor) -> npt.NDArray[Any]:
+    """Return what a constant holds, of its own dtype and shape."""
+    stored = buffer_view(content, tensor.buffer)
+    return stored.view(np.dtype(tensor.dtype).newbyteorder("<")).reshape(tensor.shape)
 
 
 def buffer_view(content: bytes | bytearray, index: int) -> npt.NDArray[np.uint8]:

@@ -1,8 +1,9 @@
 """Trained nets that many of the export's tests share; each is trained once."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -16,6 +17,7 @@ _FOREIGN_WARNINGS = ("ignore:__array__ implementation doesn't accept a copy:Depr
 """What Keras does with NumPy when it saves or compares; nothing here can change it."""
 
 if TYPE_CHECKING:
+    from linegate_bundle.preprocess import UInt8Array
     from linegate_export.graph import Deployable
     from tests.export.nets import Example
 
@@ -52,6 +54,59 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> "Example":
     model = nets.dense_net(len(labels))
     nets.fit(model, rows, folder / "data", labels)
     return nets.write_run(folder / "run", model, rows, folder / "data", labels)
+
+
+@pytest.fixture(scope="session")
+def blob_pictures(blobs: "Example") -> "UInt8Array":
+    """The pictures of the train part of ``blobs``, raw pixels."""
+    from linegate_bundle.run_folder import Part, read_split
+    from linegate_export.pictures import load_pictures
+    from tests.export import nets
+
+    rows = [row for row in read_split(blobs.run.split) if row.part is Part.TRAIN]
+    return load_pictures(rows, blobs.data, nets.spec(), "train").pixels
+
+
+@pytest.fixture(scope="session")
+def trained(
+    blobs: "Example", tmp_path_factory: pytest.TempPathFactory
+) -> "Callable[[Any], tuple[Deployable, bytes]]":
+    """Train a net on the pictures of ``blobs``; gives its float TFLite graph too."""
+    from linegate_bundle.run_folder import read_split
+    from linegate_export import graph, tflite_float32
+    from linegate_export.saved_model import write_saved_model
+    from tests.export import nets
+
+    def train(model: Any) -> "tuple[Deployable, bytes]":
+        folder = tmp_path_factory.mktemp("net")
+        rows = read_split(blobs.run.split)
+        nets.fit(model, rows, blobs.data, blobs.labels)
+        run = nets.write_run(folder / "run", model, rows, blobs.data, blobs.labels).run
+        deployable = graph.cut(graph.load_model(run.model), run.read_record())
+        write_saved_model(deployable, folder / "saved")
+        return deployable, tflite_float32.convert(deployable, folder / "saved")
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def relu_net(
+    trained: "Callable[[Any], tuple[Deployable, bytes]]",
+) -> "tuple[Deployable, bytes]":
+    """A trained net of plain convolutions, and its float TFLite graph."""
+    from tests.export import nets
+
+    return trained(nets.relu_net())
+
+
+@pytest.fixture(scope="session")
+def edge_net(
+    trained: "Callable[[Any], tuple[Deployable, bytes]]",
+) -> "tuple[Deployable, bytes]":
+    """A trained net with swish and squeeze-excite, and its float TFLite graph."""
+    from tests.export import nets
+
+    return trained(nets.edge_net())
 
 
 @pytest.fixture(scope="session")

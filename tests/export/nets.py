@@ -129,6 +129,59 @@ def dense_net(labels: int, *, seed: int = 0) -> Any:
     return keras.Model(image, keras.layers.Activation("softmax", name="probabilities")(x))
 
 
+def relu_net(*, seed: int = 0) -> Any:
+    """Build a net of plain convolutions with ReLU, which cross-layer equalization is made for."""
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((SIDE, SIDE, 3), name="image")
+    x = keras.layers.Rescaling(1 / 128, -127 / 128, name="normalization")(image)
+    for channels, stride in ((12, 2), (16, 1)):
+        x = keras.layers.Conv2D(channels, 3, stride, "same", use_bias=False)(x)
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.8)(x))
+    x = keras.layers.DepthwiseConv2D(3, 1, "same", use_bias=False)(x)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.8)(x))
+    x = keras.layers.Conv2D(1, 1, name="class_map")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="logits")(x)
+    return keras.Model(image, keras.layers.Activation("sigmoid", name="probabilities")(x))
+
+
+def edge_net(*, seed: int = 0) -> Any:
+    """Build a block of MobileNetV3 and one of EfficientNet: hard swish, swish, squeeze-excite."""
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((SIDE, SIDE, 3), name="image")
+    x = keras.layers.Rescaling(1 / 128, -127 / 128, name="normalization")(image)
+    for activation in ("hard_swish", "swish"):
+        x = keras.layers.Conv2D(16, 3, 2, "same", use_bias=False)(x)
+        x = keras.layers.BatchNormalization(momentum=0.8)(x)
+        x = keras.layers.Activation(activation)(x)
+        gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
+        gate = keras.layers.Conv2D(4, 1, activation="relu")(gate)
+        gate = keras.layers.Conv2D(16, 1, activation="sigmoid")(gate)
+        x = keras.layers.Multiply()([x, gate])
+    x = keras.layers.Conv2D(1, 1, name="class_map")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="logits")(x)
+    return keras.Model(image, keras.layers.Activation("sigmoid", name="probabilities")(x))
+
+
+def scale_channels(tflite: bytes, largest: float, seed: int = 0) -> bytes:
+    """Scale channels by up to ``largest`` or its inverse, and back in the layer that reads them.
+
+    What the float graph computes is the same; int8 has one scale for all channels.
+    """
+    from linegate_export.quantization import equalization
+    from linegate_export.tflite_edit import constants, with_constants
+    from linegate_export.tflite_file import read_tflite
+
+    rng = np.random.default_rng(seed)
+    values = constants(tflite)
+    for pair in equalization._pairs(read_tflite(tflite)):
+        weights = values[pair.second.inputs[1].name]
+        power = rng.uniform(-1, 1, weights.shape[-1])
+        factors = np.asarray(largest**power, np.float32)
+        equalization._scale_output(pair.first, factors, values)
+        weights /= factors
+    return with_constants(tflite, values)
+
+
 def fit(model: Any, rows: Sequence[SplitRow], folder: Path, labels: Sequence[Label]) -> None:
     """Train a net for a few seconds on the train part."""
     chosen = [row for row in rows if row.part is Part.TRAIN]

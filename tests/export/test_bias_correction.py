@@ -7,22 +7,18 @@ import pytest
 
 from linegate_bundle.manifest import Activation
 from linegate_bundle.preprocess import UInt8Array
-from linegate_bundle.run_folder import Part, read_split
 from linegate_export.conversion import Artifact
 from linegate_export.evaluate import evaluate
 from linegate_export.graph import Deployable
-from linegate_export.pictures import load_pictures
 from linegate_export.quantization import bias_correction
 from linegate_export.tflite_edit import buffer_view
 from linegate_export.tflite_file import Tensor, read_tflite
 from tests.export import nets
-from tests.export.nets import Example
 
 
 @pytest.fixture(scope="module")
-def pictures(blobs: Example) -> UInt8Array:
-    rows = [row for row in read_split(blobs.run.split) if row.part is Part.TRAIN]
-    return load_pictures(rows, blobs.data, nets.spec(), "train").pixels
+def pictures(blob_pictures: UInt8Array) -> UInt8Array:
+    return blob_pictures
 
 
 @pytest.fixture(scope="module")

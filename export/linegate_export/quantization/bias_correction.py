@@ -84,6 +84,7 @@ def _linear_layers(file: TfliteFile) -> list[Operator]:
         if operator.name in _WITH_BIAS
         and operator.activation is Fused.NONE
         and len(operator.inputs) > _BIAS
+        and operator.inputs[_BIAS].dtype == "int32"
         and biases[operator.inputs[_BIAS].buffer] == 1
     ]
 

@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from linegate_bundle.errors import ConfigError
-from linegate_export.conversion import Artifact, RequirementError
+from linegate_export.conversion import Artifact, ConversionError, RequirementError
 from linegate_export.progress import Steps
+from linegate_export.quantization import repairs
+from linegate_export.quantization.ranges import Ranges
 from linegate_export.quantization.recipe import Attempt, Means, Recipe, Tried, Workshop, nearest
 
 DEFAULT_MINIMUM_FIDELITY = 0.99
@@ -67,12 +69,11 @@ class Quantized:
     attempts: tuple[Attempt, ...]
 
 
-def quantize(shop: Workshop, tflite: bytes, options: RepairOptions, steps: Steps) -> Quantized:
+def quantize(shop: Workshop, options: RepairOptions, steps: Steps) -> Quantized:
     """Make an int8 model that answers like the float one.
 
     Args:
         shop: the workshop of the model.
-        tflite: its float graph.
         options: when to repair.
         steps: told what is tried.
 
@@ -84,18 +85,37 @@ def quantize(shop: Workshop, tflite: bytes, options: RepairOptions, steps: Steps
     if len(shop.pictures) == 0:
         raise RequirementError("expected at least one picture to calibrate int8 with, got none")
     steps(f"Converting to int8 TFLite with {len(shop.pictures)} representative pictures")
-    tried = _try_all(shop, _calibrations(shop, tflite), steps)
-    plain = sorted(tried, key=lambda one: one.attempt.fidelity.error)[:_CORRECTED]
+    tried = _try_all(shop, _calibrations(shop))
+    plain = sorted(tried, key=lambda one: one.attempt.error)[:_CORRECTED]
     steps("Correcting the biases of int8 TFLite")
-    best = nearest([*tried, *_try_all(shop, (corrected(one.recipe) for one in plain), steps)])
-    for climb in RUNGS if options.repair is Repair.AUTO else ():
-        if _near_enough(best.attempt, options):
-            break
-        best = nearest([best, *_try_all(shop, climb(shop, best), steps)])
+    best = nearest([*tried, *_try_all(shop, (corrected(one.recipe) for one in plain))])
+    if options.repair is Repair.AUTO:
+        best = _climb(shop, best, options)
+    if best.attempt.fidelity is None:
+        raise ConversionError(
+            "expected an int8 model that its engine runs, it refuses all that were tried; "
+            "the ranges of this model's tensors lie too far from each other"
+        )
     return Quantized(best.artifact, best.recipe, tuple(shop.attempts))
 
 
-RUNGS: tuple[Callable[[Workshop, Tried], Iterable[Recipe]], ...] = ()
+def _climb(shop: Workshop, best: Tried, options: RepairOptions) -> Tried:
+    """Try what repairs until a model is near enough; of all that were tried give the nearest."""
+    for rung in _RUNGS:
+        if near_enough(best.attempt, options):
+            break
+        for recipe in rung(shop, best):
+            best = nearest([best, shop.try_recipe(recipe)])
+            if near_enough(best.attempt, options):
+                break
+    return best
+
+
+_RUNGS: tuple[Callable[[Workshop, Tried], Iterable[Recipe]], ...] = (
+    repairs.equalization,
+    repairs.fine_tuning,
+    repairs.float_operators,
+)
 """What repairs, in order; each gives the recipes to try after the best so far."""
 
 
@@ -104,11 +124,11 @@ def corrected(recipe: Recipe) -> Recipe:
     return dataclasses.replace(recipe, means=Means.BIASES, corrected=True)
 
 
-def _calibrations(shop: Workshop, tflite: bytes) -> Iterator[Recipe]:
-    observed = shop.observe(tflite)
+def _calibrations(shop: Workshop) -> Iterator[Recipe]:
+    observed = shop.observe(shop.reference)
 
-    def recipe(title: str, ranges: object) -> Recipe:
-        return Recipe(Means.CALIBRATION, title, tflite, ranges)  # type: ignore[arg-type]
+    def recipe(title: str, ranges: Ranges) -> Recipe:
+        return Recipe(Means.CALIBRATION, title, shop.reference, ranges)
 
     for draw, chosen in enumerate(_draws(len(shop.pictures)), start=1):
         title = f"smallest to largest value of {len(chosen)} pictures, draw {draw}"
@@ -130,19 +150,14 @@ def _draws(count: int) -> list[list[int]]:
 _FEWEST_IN_A_DRAW = 16
 
 
-def _try_all(shop: Workshop, recipes: Iterable[Recipe], steps: Steps) -> list[Tried]:
-    tried = []
-    for recipe in recipes:
-        tried.append(shop.try_recipe(recipe))
-        fidelity = tried[-1].attempt.fidelity
-        steps.note(
-            f"{recipe.means}, {recipe.title}: {100 * fidelity.agreement:.1f} % as float, "
-            f"error {fidelity.error:.3f}"
-        )
-    return tried
+def _try_all(shop: Workshop, recipes: Iterable[Recipe]) -> list[Tried]:
+    return [shop.try_recipe(recipe) for recipe in recipes]
 
 
-def _near_enough(attempt: Attempt, options: RepairOptions) -> bool:
+def near_enough(attempt: Attempt, options: RepairOptions) -> bool:
+    """Tell whether a model gives the float model's label on as many pictures as it must."""
     fidelity = attempt.fidelity
+    if fidelity is None:
+        return False
     differing = round((1 - fidelity.agreement) * fidelity.pictures)
     return differing <= max(1, int((1 - options.minimum_fidelity) * fidelity.pictures))

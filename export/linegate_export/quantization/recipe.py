@@ -2,9 +2,12 @@
 
 import dataclasses
 import enum
+import math
+from collections.abc import Callable
 
 import msgspec
 
+from linegate_bundle.errors import EngineError
 from linegate_bundle.preprocess import UInt8Array
 from linegate_export import tflite_int8
 from linegate_export.conversion import Artifact
@@ -46,13 +49,26 @@ class Recipe:
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A recipe that was tried, and how near it came to the float model."""
+    """A recipe that was tried, and how near it came to the float model.
+
+    Attributes:
+        means: see :class:`Recipe`.
+        title: see :class:`Recipe`.
+        fidelity: None if the engine refuses the model.
+        float_operators: how many operators were left in float.
+        size_bytes: of the model.
+    """
 
     means: Means
     title: str
-    fidelity: Fidelity
+    fidelity: Fidelity | None
     float_operators: int
     size_bytes: int
+
+    @property
+    def error(self) -> float:
+        """Of the fidelity; infinite if the engine refuses the model."""
+        return math.inf if self.fidelity is None else self.fidelity.error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,16 +85,27 @@ class Workshop:
 
     Args:
         model: the trained model.
+        reference: float TFLite, as converted.
         pictures: raw pixels of the train part, uint8 ``(n, height, width, channels)``.
         judge: knows the float model's answers.
+        note: takes what is worth telling.
 
     Attributes:
         attempts: in the order in which they were made.
     """
 
-    def __init__(self, model: Deployable, pictures: UInt8Array, judge: Judge) -> None:
+    def __init__(
+        self,
+        model: Deployable,
+        reference: bytes,
+        pictures: UInt8Array,
+        judge: Judge,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.model = model
+        self.reference = reference
         self.pictures = pictures
+        self.note = note
         self.attempts: list[Attempt] = []
         self._judge = judge
 
@@ -95,14 +122,25 @@ class Workshop:
             artifact = bias_correction.correct(
                 artifact, recipe.tflite, self.pictures, self.model.normalization
             )
+        try:
+            fidelity = self._judge(artifact)
+        except EngineError as error:
+            # Scales that lie too far from each other are more than a kernel can multiply by.
+            fidelity = None
+            self.note(f"{recipe.means}, {recipe.title}: {error}")
         attempt = Attempt(
             means=recipe.means,
             title=recipe.title,
-            fidelity=self._judge(artifact),
+            fidelity=fidelity,
             float_operators=len(recipe.exempt),
             size_bytes=len(artifact.content),
         )
         self.attempts.append(attempt)
+        if fidelity is not None:
+            self.note(
+                f"{recipe.means}, {recipe.title}: {100 * fidelity.agreement:.1f} % as float, "
+                f"error {fidelity.error:.3f}"
+            )
         return Tried(recipe, artifact, attempt)
 
 
@@ -112,4 +150,4 @@ _HISTOGRAMS_OF = 64
 
 def nearest(tried: list[Tried]) -> Tried:
     """Return the one with the least error; of equal ones the first."""
-    return min(tried, key=lambda one: one.attempt.fidelity.error)
+    return min(tried, key=lambda one: one.attempt.error)

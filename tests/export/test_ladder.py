@@ -1,0 +1,157 @@
+"""The ladder: plain int8 that is good is left alone, one that is not is repaired, all is told."""
+
+import numpy as np
+import pytest
+
+from linegate_bundle.errors import ConfigError
+from linegate_bundle.manifest import Activation
+from linegate_bundle.preprocess import UInt8Array
+from linegate_export import onnx_float32, tflite_int8
+from linegate_export.conversion import ConversionError, RequirementError
+from linegate_export.graph import Deployable
+from linegate_export.progress import Steps
+from linegate_export.quantization import ladder, repairs
+from linegate_export.quantization.errors import measure_errors
+from linegate_export.quantization.fidelity import Fidelity, Judge
+from linegate_export.quantization.ladder import Repair, RepairOptions, near_enough, quantize
+from linegate_export.quantization.recipe import Attempt, Means, Tried, Workshop
+from linegate_export.tflite_file import read_tflite
+from tests.export import nets
+
+Net = tuple[Deployable, bytes]
+
+
+def workshop(net: Net, pictures: UInt8Array, *, count: int = 80) -> Workshop:
+    model, tflite = net
+    float32 = onnx_float32.convert(model, tflite)
+    judge = Judge(float32, pictures[80:], nets.PLAIN_AND_BLOB, Activation.SIGMOID)
+    return Workshop(model, tflite, pictures[:count], judge)
+
+
+def scaled(net: Net, largest: float) -> Net:
+    return net[0], nets.scale_channels(net[1], largest)
+
+
+def fidelity(agreement: float, pictures: int = 200) -> Attempt:
+    return Attempt(
+        means=Means.CALIBRATION,
+        title="",
+        fidelity=Fidelity(pictures=pictures, agreement=agreement, error=0.1),
+        float_operators=0,
+        size_bytes=0,
+    )
+
+
+def test_int8_that_is_near_is_chosen_by_its_error_and_not_repaired(
+    relu_net: Net, blob_pictures: UInt8Array
+) -> None:
+    result = quantize(workshop(relu_net, blob_pictures), RepairOptions(), Steps(ladder.STEPS))
+    means = [attempt.means for attempt in result.attempts]
+    assert set(means) == {Means.CALIBRATION, Means.BIASES}
+    # Three draws, all of them, percentile, least error.
+    assert means.count(Means.CALIBRATION) == 6
+    errors = [attempt.error for attempt in result.attempts]
+    best = result.attempts[int(np.argmin(errors))]
+    assert (result.recipe.means, result.recipe.title) == (best.means, best.title)
+    assert not result.recipe.exempt
+
+
+def test_channels_of_very_different_size_are_repaired_by_equalization(
+    relu_net: Net, blob_pictures: UInt8Array
+) -> None:
+    """Plain int8 loses the small channels here; with larger factors no engine runs it at all."""
+    shop = workshop(scaled(relu_net, 1000.0), blob_pictures)
+    result = quantize(shop, RepairOptions(), Steps(ladder.STEPS))
+    assert result.recipe.means is Means.EQUALIZATION
+    best = result.attempts[-1]
+    assert best.fidelity is not None
+    assert best.fidelity.agreement >= 0.99
+    assert best.error < 0.1 < min(attempt.error for attempt in result.attempts[:-1])
+    tflite_int8.ensure_integer(read_tflite(result.artifact.content), shop.model)
+
+
+def test_without_repair_what_no_engine_runs_is_refused(
+    relu_net: Net, blob_pictures: UInt8Array
+) -> None:
+    shop = workshop(scaled(relu_net, 1e4), blob_pictures)
+    with pytest.raises(ConversionError, match="refuses all that were tried"):
+        quantize(shop, RepairOptions(repair=Repair.OFF), Steps(ladder.STEPS))
+    assert all(attempt.fidelity is None for attempt in shop.attempts)
+
+
+def test_the_whole_ladder_is_climbed_and_told_where_nothing_is_near_enough(
+    edge_net: Net, blob_pictures: UInt8Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ladder, "near_enough", lambda *_: False)
+    told: list[str] = []
+    shop = workshop(edge_net, blob_pictures)
+    shop.note = told.append
+    result = quantize(shop, RepairOptions(), Steps(ladder.STEPS))
+    means = {attempt.means for attempt in result.attempts}
+    assert means >= {Means.CALIBRATION, Means.BIASES, Means.FINE_TUNING, Means.FLOAT_OPERATORS}
+    assert len(told) == len(result.attempts)
+    assert min(attempt.error for attempt in result.attempts) == next(
+        attempt.error
+        for attempt in result.attempts
+        if (attempt.means, attempt.title) == (result.recipe.means, result.recipe.title)
+    )
+
+
+def test_exempt_operators_are_float_and_no_other(edge_net: Net, blob_pictures: UInt8Array) -> None:
+    shop = workshop(edge_net, blob_pictures)
+    plain = quantize(shop, RepairOptions(repair=Repair.OFF), Steps(ladder.STEPS))
+    best = Tried(plain.recipe, plain.artifact, plain.attempts[0])
+    for recipe in repairs.float_operators(shop, best):
+        assert recipe.exempt
+        artifact = shop.try_recipe(recipe).artifact
+        floats = {
+            operator.outputs[0].name
+            for operator in read_tflite(artifact.content).operators
+            if operator.outputs[0].dtype == "float32" and operator.name != "DEQUANTIZE"
+        }
+        # The last of a run of them gives its result to a QUANTIZE, under another name.
+        assert len(floats) == len(recipe.exempt)
+        with pytest.raises(ConversionError, match="expected int8 throughout"):
+            tflite_int8.ensure_integer(read_tflite(artifact.content), shop.model)
+
+
+def test_the_error_table_names_the_tensor_that_was_spoilt(
+    relu_net: Net, blob_pictures: UInt8Array
+) -> None:
+    model, tflite = relu_net
+    shop = workshop(relu_net, blob_pictures)
+    ranges = shop.observe(tflite).min_max()
+    second = read_tflite(tflite).operators[1].outputs[0].name
+    wide = type(ranges[second])(ranges[second].low, 60 * ranges[second].high)
+    artifact = tflite_int8.convert(model, tflite, {**ranges, second: wide})
+    errors = measure_errors(model, tflite, artifact, blob_pictures[:32])
+    assert [one.operator for one in errors] == [
+        operator.name for operator in read_tflite(tflite).operators
+    ]
+    worst = min(errors, key=lambda one: one.own_db)
+    assert worst.tensor == second
+    assert worst.layer == "re_lu_1" or worst.layer.startswith("re_lu")
+    behind = [one for one in errors if one is not worst][1:]
+    assert all(one.total_db < one.own_db for one in behind)
+
+
+def test_no_pictures_to_calibrate_with_are_refused(
+    relu_net: Net, blob_pictures: UInt8Array
+) -> None:
+    with pytest.raises(RequirementError, match="at least one picture"):
+        quantize(workshop(relu_net, blob_pictures, count=0), RepairOptions(), Steps(2))
+
+
+@pytest.mark.parametrize(
+    ("agreement", "pictures", "enough"),
+    [(0.99, 200, True), (0.985, 200, False), (0.9, 10, True), (0.8, 10, False), (1.0, 1, True)],
+)
+def test_near_enough_allows_the_share_and_always_one_picture(
+    agreement: float, pictures: int, enough: bool
+) -> None:
+    assert near_enough(fidelity(agreement, pictures), RepairOptions()) is enough
+
+
+def test_a_share_out_of_range_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--min-fidelity: expected a share"):
+        RepairOptions(minimum_fidelity=1.5)
