@@ -5,6 +5,7 @@ BUILD := build
 WORKSTATION := $(BUILD)/env/workstation
 DEVICE := $(BUILD)/env/device
 DEVICE_OLD := $(BUILD)/env/device-old
+MEDIAPIPE := $(BUILD)/env/mediapipe
 DEVICE_TEST := $(BUILD)/env/device-test
 WHEELS := $(BUILD)/wheels
 RUNTIME_SOURCES := $(shell find runtime -name '*.py' -o -name py.typed -o -name pyproject.toml)
@@ -60,9 +61,10 @@ imports: $(WORKSTATION)/.developed
 	$(SAY) "who may import whom (import-linter)"
 	@$(WORKSTATION)/bin/lint-imports --no-logo
 
-test-workstation: $(WORKSTATION)/.developed
+test-workstation: $(WORKSTATION)/.developed $(MEDIAPIPE)/.installed
 	$(SAY) "tests of training, export and the whole line"
-	@$(WORKSTATION)/bin/python -m pytest -q tests $(addprefix --ignore=,$(DEVICE_TESTS))
+	@LINEGATE_MEDIAPIPE=$(MEDIAPIPE)/bin/python \
+		$(WORKSTATION)/bin/python -m pytest -q tests $(addprefix --ignore=,$(DEVICE_TESTS))
 
 # Every network trained, exported and run, and other long tests; no part of `make test`.
 .PHONY: test-networks
@@ -140,6 +142,15 @@ $(DEVICE_TEST)/.installed: requirements/device-test.txt | $(DEVICE)/.requirement
 	$(SAY) "setting up what the device's tests need, beside its environment"
 	@rm -rf $(DEVICE_TEST)
 	@$(WORKSTATION)/bin/python $(PIP) install --quiet --require-hashes --target $(DEVICE_TEST) -r requirements/device-test.txt
+	@touch $@
+
+# Where it has no wheel for this Python or processor, its test is skipped.
+$(MEDIAPIPE)/.installed: requirements/mediapipe.txt | python-version
+	$(SAY) "setting up MediaPipe, which opens what linegate exports for other programs"
+	@rm -rf $(MEDIAPIPE)
+	@$(PYTHON) -m venv $(MEDIAPIPE)
+	@$(MEDIAPIPE)/bin/python $(PIP) install --quiet --require-hashes -r requirements/mediapipe.txt \
+		|| { echo "left out: MediaPipe cannot be installed here"; rm -rf $(MEDIAPIPE); mkdir -p $(MEDIAPIPE); }
 	@touch $@
 
 $(DEVICE_OLD)/.installed: requirements/device-old.txt $(WHEELS)/.built | python-version

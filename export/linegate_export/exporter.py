@@ -22,18 +22,20 @@ from linegate_bundle.manifest import (
     VERSION_PATTERN,
     DecisionPolicy,
     Manifest,
+    Precision,
     Provenance,
 )
 from linegate_bundle.run_folder import Part, RunFolder, RunRecord, SplitRow, read_split
-from linegate_export import conversions, graph, reference
-from linegate_export.certificate import certify
+from linegate_export import conversions, graph, reference, tflite_interop
+from linegate_export.assess import Context, Evaluations, assess
 from linegate_export.conversion import Artifact
-from linegate_export.evaluate import Evaluation, evaluate, score
-from linegate_export.gate import GateLimits, GateResult, Reached, judge_artifacts
+from linegate_export.evaluate import Evaluation, evaluate
+from linegate_export.findings import FLOAT32, INT8_ONNX, INT8_TFLITE, Findings
+from linegate_export.gate import GateResult
 from linegate_export.golden import Golden, choose_frames, make_golden, tolerance
-from linegate_export.measured import tabulate
+from linegate_export.latency import measure_latency
+from linegate_export.options import ExportOptions, Further
 from linegate_export.outputs import Outputs
-from linegate_export.paired import compare
 from linegate_export.pictures import (
     Pictures,
     check_split,
@@ -41,18 +43,9 @@ from linegate_export.pictures import (
     choose_representative,
     load_pictures,
 )
-from linegate_export.policy import PolicyTargets, choose_policy, count_verdicts
 from linegate_export.progress import Steps
-from linegate_export.quantization.ladder import RepairOptions
-from linegate_export.report import INT8_ONNX, INT8_TFLITE, Findings, key_figure, render
-from linegate_export.summary import (
-    OnTestPart,
-    Summary,
-    accuracy_report,
-    encode_summary,
-    on_calibration_part,
-)
-from linegate_report.statistics import disagreements
+from linegate_export.report import key_figure, render
+from linegate_export.summary import Summary, encode_summary
 
 MINIMUM_RUNTIME = "0.1.0"
 """The first runtime that reads the bundles written here."""
@@ -60,6 +53,7 @@ MINIMUM_RUNTIME = "0.1.0"
 REPRESENTATIVE_PICTURES = 384
 HELD_OUT_PICTURES = 256
 _STEPS = 6 + conversions.STEPS
+_COMPARED_FOR_INTEROP = 32
 _TOOLS = (
     "ai-edge-litert",
     "keras",
@@ -73,35 +67,10 @@ _TOOLS = (
 )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportOptions:
-    """What to export, where to, and what it must reach.
-
-    Attributes:
-        run: the run folder.
-        out: folder for the bundle and its report; made if it is not there.
-        version: of the bundle, ``X.Y.Z``.
-        name: of the bundle; None takes the run's.
-        data: folder of the pictures; None takes the one of the training.
-        figures: folder for the key figure as PNG; None makes none.
-        limits: what the gate lets through.
-        targets: what the thresholds must reach.
-        repair: when int8 is repaired before the gate sees it.
-        with_float32: put the float ONNX model into the bundle too.
-        force: replace files that are there already.
-    """
-
-    run: Path
-    out: Path
-    version: str = "1.0.0"
-    name: str | None = None
-    data: Path | None = None
-    figures: Path | None = None
-    limits: GateLimits = dataclasses.field(default_factory=GateLimits)
-    targets: PolicyTargets = dataclasses.field(default_factory=PolicyTargets)
-    repair: RepairOptions = dataclasses.field(default_factory=RepairOptions)
-    with_float32: bool = False
-    force: bool = False
+_FLOAT_TFLITE = {
+    Further.FLOAT32_TFLITE: Precision.FLOAT32,
+    Further.FLOAT16_TFLITE: Precision.FLOAT16,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,21 +92,6 @@ class _Source:
     test: Pictures
     calibration: Pictures
     samples: conversions.Samples
-
-
-@dataclasses.dataclass(frozen=True)
-class _Measured:
-    """Every artifact on the test part, and int8 TFLite on the calibration part too."""
-
-    float32: Evaluation
-    tflite: Evaluation
-    onnx: Evaluation
-    tflite_calibration: Evaluation
-
-    @property
-    def engine_spread(self) -> float:
-        """Largest difference of a logit between the two int8 artifacts."""
-        return float(np.abs(self.tflite.logits - self.onnx.logits).max())
 
 
 def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None) -> ExportResult:
@@ -164,24 +118,17 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
     outputs = _plan(options, record)
     source = _read_pictures(options, record, rows, steps)
     steps(f"Loading {folder.model}")
-    model = graph.cut(graph.load_model(folder.model), record)
-    measured = _measure(
-        model,
-        conversions.convert_all(model, source.samples, record, options.repair, steps),
-        source,
-        steps,
+    model = graph.cut(graph.load_model(folder.model), record, embedding=options.embedding)
+    making = conversions.Making(
+        repair=options.repair,
+        float_tflite=tuple(_FLOAT_TFLITE[one] for one in Further if one in _wanted(options)),
     )
+    converted = conversions.convert_all(model, source.samples, record, making, steps)
+    evaluations = _measure(model, converted, source, steps)
     steps("Choosing thresholds, judging, writing the report")
-    policy = choose_policy(
-        measured.tflite_calibration.defect_probability(record.labels),
-        source.calibration.truth(record.labels),
-        options.targets,
-    )
-    findings = _findings(options, source, measured, policy)
-    report = render(findings)
-    sidecars = {outputs.report: report, outputs.accuracy: encode_summary(findings.summary)}
-    if outputs.figure is not None:
-        sidecars[outputs.figure] = key_figure(findings)
+    context = _context(options, source, converted)
+    findings = assess(context, evaluations, source.test, source.calibration)
+    sidecars = _sidecars(outputs, source, findings)
     if not findings.summary.passed:
         outputs.write_failed(sidecars)
         failures = GateResult(checks=findings.summary.checks).failures
@@ -190,12 +137,18 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
             f"{outputs.report} shows why"
         )
     steps("Writing the bundle with its golden frames")
-    golden = _golden(source, measured, policy, with_float32=options.with_float32)
-    shipped = _shipped(measured, with_float32=options.with_float32)
+    shipped = _shipped(options, evaluations)
+    golden = _golden(source, evaluations, shipped, findings.summary.policy)
     manifest = _manifest(findings, shipped, golden)
     members = {artifact.entry.file: artifact.content for artifact in shipped}
-    digest = outputs.write_passed(manifest, {**members, **golden.members, REPORT: report}, sidecars)
-    return ExportResult(outputs, digest, findings.summary)
+    members |= {**golden.members, REPORT: render(findings)}
+    return ExportResult(
+        outputs, outputs.write_passed(manifest, members, sidecars), findings.summary
+    )
+
+
+def _wanted(options: ExportOptions) -> frozenset[Further]:
+    return frozenset(options.further) & frozenset(_FLOAT_TFLITE)
 
 
 def _plan(options: ExportOptions, record: RunRecord) -> Outputs:
@@ -206,7 +159,9 @@ def _plan(options: ExportOptions, record: RunRecord) -> Outputs:
     ):
         if not re.fullmatch(pattern, value):
             raise ConfigError(f"{option}: expected {pattern}, got {value!r}")
-    outputs = Outputs.plan(options.out, name, options.version, options.figures)
+    outputs = Outputs.plan(
+        options.out, name, options.version, options.figures, interop=options.interop
+    )
     outputs.refuse_other_things()
     if not options.force:
         outputs.refuse_existing()
@@ -244,121 +199,90 @@ def _read_pictures(
 
 def _measure(
     model: graph.Deployable, models: conversions.Converted, source: _Source, steps: Steps
-) -> _Measured:
+) -> Evaluations:
     steps("Measuring all models through the device's own path")
 
     def measure(artifact: Artifact, pictures: Pictures, title: str) -> Evaluation:
         return evaluate(artifact, pictures.pixels, source.record.activation, title)
 
-    measured = _Measured(
-        float32=measure(models.float32, source.test, "float32"),
+    evaluations = Evaluations(
+        float32=measure(models.float32, source.test, FLOAT32),
         tflite=measure(models.tflite, source.test, INT8_TFLITE),
         onnx=measure(models.onnx, source.test, INT8_ONNX),
+        further=tuple(measure(one, source.test, one.entry.file) for one in models.further),
         tflite_calibration=measure(models.tflite, source.calibration, "calibration"),
     )
-    difference = reference.ensure_same(model, measured.float32, source.test.pixels)
+    difference = reference.ensure_same(model, evaluations.float32, source.test.pixels)
     steps.note(f"float32 ONNX gives the logits of Keras within {difference:.1g}")
-    return measured
+    return evaluations
 
 
-def _findings(
-    options: ExportOptions, source: _Source, measured: _Measured, policy: DecisionPolicy
-) -> Findings:
-    record, test = source.record, source.test
-    float32, tflite, onnx = (
-        score(evaluation, test, record.labels, policy, measured.float32)
-        for evaluation in (measured.float32, measured.tflite, measured.onnx)
-    )
-    paired = {
-        name: compare(float32.decisions, scored.decisions, test.labels, record.labels)
-        for name, scored in ((INT8_TFLITE, tflite), (INT8_ONNX, onnx))
-    }
-    gate = judge_artifacts(
-        images=len(test),
-        artifacts={
-            name: Reached(paired[name], float32.accuracy.auc - scored.accuracy.auc)
-            for name, scored in ((INT8_TFLITE, tflite), (INT8_ONNX, onnx))
-        },
-        disagreements=disagreements(tflite.labels, onnx.labels),
-        limits=options.limits,
-    )
-    accuracy = accuracy_report(
-        len(test), int(test.defective(record.labels).sum()), float32, (tflite, onnx)
-    )
-    calibration = count_verdicts(
-        measured.tflite_calibration.defect_probability(record.labels),
-        source.calibration.defective(record.labels),
-        policy,
-    )
-    proofs = certify(
-        measured.tflite_calibration.defect_probability(record.labels),
-        source.calibration.rows,
-        record.labels,
-        policy,
-        options.targets,
-    )
-    return Findings(
-        summary=Summary(
-            name=record.name if options.name is None else options.name,
-            version=options.version,
-            created=record.created,
-            passed=gate.passed,
-            checks=gate.checks,
-            test=OnTestPart(
-                n=len(test),
-                defects=accuracy.defects,
-                groups=len({row.group for row in test.rows}),
-                float32=tabulate(float32, test, record.labels),
-                int8_tflite=tabulate(tflite, test, record.labels),
-                int8_onnx=tabulate(onnx, test, record.labels),
-                agreement_tflite_onnx=accuracy.engine_agreement,
-            ),
-            paired=paired,
-            policy=policy,
-            calibration=on_calibration_part(calibration),
-            certificate=proofs.certificate,
-            unproven=proofs.unproven,
-        ),
-        accuracy=accuracy,
+def _context(options: ExportOptions, source: _Source, converted: conversions.Converted) -> Context:
+    record = source.record
+    return Context(
+        name=record.name if options.name is None else options.name,
+        version=options.version,
         record=record,
-        test=test,
-        float32=float32,
-        tflite=tflite,
-        onnx=onnx,
+        limits=options.limits,
         targets=options.targets,
-        engine_spread=measured.engine_spread,
+        attempts=converted.attempts,
+        errors=converted.errors,
         images={part.value: sum(row.part is part for row in source.rows) for part in Part},
         versions=_versions(record),
     )
 
 
-def _shipped(measured: _Measured, *, with_float32: bool) -> list[Artifact]:
-    evaluations = [measured.tflite, measured.onnx]
-    if with_float32:
-        evaluations.append(measured.float32)
-    return [evaluation.artifact for evaluation in evaluations]
+def _sidecars(outputs: Outputs, source: _Source, findings: Findings) -> dict[Path, bytes]:
+    """Return what lies beside the bundle.
+
+    Times are told only here: the bundle has the same bytes every time.
+    """
+    artifacts = {name: score.evaluation.artifact for name, score in findings.scores.items()}
+    latency = measure_latency(artifacts, source.test.pixels)
+    sidecars = {
+        outputs.report: render(findings, latency),
+        outputs.accuracy: encode_summary(findings.summary, latency),
+    }
+    if outputs.figure is not None:
+        sidecars[outputs.figure] = key_figure(findings)
+    if outputs.interop is not None and findings.summary.passed:
+        sidecars[outputs.interop] = tflite_interop.convert(
+            artifacts[INT8_TFLITE],
+            source.record.labels,
+            source.record.activation,
+            source.record.preprocess.colour,
+            source.test.pixels[:_COMPARED_FOR_INTEROP],
+        )
+    return sidecars
+
+
+def _shipped(options: ExportOptions, evaluations: Evaluations) -> list[Artifact]:
+    chosen = [evaluations.tflite, evaluations.onnx, *evaluations.further]
+    if Further.FLOAT32_ONNX in options.further:
+        chosen.append(evaluations.float32)
+    return [evaluation.artifact for evaluation in chosen]
 
 
 def _golden(
-    source: _Source, measured: _Measured, policy: DecisionPolicy, *, with_float32: bool
+    source: _Source, evaluations: Evaluations, shipped: list[Artifact], policy: DecisionPolicy
 ) -> Golden:
     record = source.record
     names = [label.name for label in record.labels]
     chosen = choose_frames(
-        measured.tflite.probabilities,
-        measured.tflite.defect_probability(record.labels),
+        evaluations.tflite.probabilities,
+        evaluations.tflite.defect_probability(record.labels),
         [names.index(label) for label in source.test.labels],
         policy,
     )
-    largest = float(np.abs(measured.float32.logits).max())
+    largest = float(np.abs(evaluations.float32.logits).max())
     return make_golden(
         [source.test.rows[index] for index in chosen],
         source.folder,
         record.preprocess,
         record.activation,
         [
-            (artifact, tolerance(artifact.entry, measured.engine_spread, largest))
-            for artifact in _shipped(measured, with_float32=with_float32)
+            (artifact, tolerance(artifact.entry, evaluations.engine_spread, largest))
+            for artifact in shipped
         ],
     )
 

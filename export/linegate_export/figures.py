@@ -11,12 +11,13 @@ import sklearn.metrics
 from matplotlib.figure import Figure
 
 from linegate_bundle.manifest import ArtifactAccuracy, DecisionPolicy
+from linegate_export.quantization.errors import OperatorError
 from linegate_report.figure import DEFECT_COLOUR, GOOD_COLOUR, STYLE, UNSURE_COLOUR
 
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-_ARTIFACT_COLOURS = ("#333333", "#2b7bba", "#d95f0e")
+_ARTIFACT_COLOURS = ("#333333", "#2b7bba", "#d95f0e", "#31a354", "#756bb1")
 _BINS = 40
 _ROC_POINTS = 200
 
@@ -41,7 +42,7 @@ def roc(artifacts: Sequence[Scored], defective: BoolArray) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.2, 3.6), layout="constrained")
         axes = figure.subplots()
-        for scored, colour in zip(artifacts, _ARTIFACT_COLOURS, strict=True):
+        for scored, colour in zip(artifacts, _ARTIFACT_COLOURS, strict=False):
             false, true, _ = sklearn.metrics.roc_curve(defective, scored.defect_probability)
             keep = np.unique(np.linspace(0, len(false) - 1, _ROC_POINTS).round().astype(int))
             label = f"{scored.title}: AUC {scored.accuracy.auc:.3f}"
@@ -62,6 +63,35 @@ def histogram(
         return figure
 
 
+def operator_errors(operators: Sequence[OperatorError]) -> Figure:
+    """Draw the error of int8 TFLite's operators in the order in which they run."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.5, 3.0), layout="constrained")
+        axes = figure.subplots()
+        places = np.arange(len(operators))
+        axes.plot(
+            places,
+            [one.own_db for one in operators],
+            ".",
+            color="#999999",
+            label="rounding of the result alone",
+        )
+        axes.plot(
+            places,
+            [one.total_db for one in operators],
+            color=_ARTIFACT_COLOURS[1],
+            linewidth=1.3,
+            label="with all errors before it",
+        )
+        floats = [place for place, one in enumerate(operators) if one.float32]
+        if floats:
+            errors = [operators[place].total_db for place in floats]
+            axes.plot(floats, errors, "o", color=UNSURE_COLOUR, label="in float")
+        axes.set(xlabel="operator, in order", ylabel="signal to noise in dB")
+        axes.legend(frameon=False, fontsize=8)
+        return figure
+
+
 def key_figure(
     artifacts: Sequence[Scored],
     defective: BoolArray,
@@ -72,7 +102,7 @@ def key_figure(
     with mpl.rc_context({**STYLE, "font.size": 10}):
         figure = Figure(figsize=(10.5, 3.4), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.9])
-        for place, (scored, colour) in enumerate(zip(artifacts, _ARTIFACT_COLOURS, strict=True)):
+        for place, (scored, colour) in enumerate(zip(artifacts, _ARTIFACT_COLOURS, strict=False)):
             interval = scored.accuracy.accuracy_95
             left.plot([interval.low, interval.high], [place, place], color=colour, linewidth=2)
             left.plot([scored.accuracy.accuracy], [place], "o", color=colour)

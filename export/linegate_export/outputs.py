@@ -21,15 +21,19 @@ class Outputs:
         report: the report for people.
         accuracy: the figures for machines.
         figure: the key figure as PNG, or None if nobody asked for it.
+        interop: the TFLite file for other programs, or None if nobody asked for it.
     """
 
     bundle: Path
     report: Path
     accuracy: Path
     figure: Path | None
+    interop: Path | None
 
     @classmethod
-    def plan(cls, folder: Path, name: str, version: str, figures: Path | None) -> "Outputs":
+    def plan(
+        cls, folder: Path, name: str, version: str, figures: Path | None, *, interop: bool = False
+    ) -> "Outputs":
         """Say where the files of one export will lie."""
         stem = f"{name}-{version}"
         return cls(
@@ -37,13 +41,14 @@ class Outputs:
             report=folder / f"{stem}.report.html",
             accuracy=folder / f"{stem}.accuracy.json",
             figure=None if figures is None else figures / f"{stem}.png",
+            interop=folder / f"{stem}.interop.tflite" if interop else None,
         )
 
     @property
     def paths(self) -> list[Path]:
         """All files."""
-        figure = [] if self.figure is None else [self.figure]
-        return [self.bundle, self.report, self.accuracy, *figure]
+        asked_for = [path for path in (self.figure, self.interop) if path is not None]
+        return [self.bundle, self.report, self.accuracy, *asked_for]
 
     def refuse_other_things(self) -> None:
         """Raise :class:`ConfigError` if something that is no file has the name of one."""

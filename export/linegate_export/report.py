@@ -1,18 +1,13 @@
 """The report for people: one HTML file that needs no network and no other file."""
 
-import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from linegate_bundle.manifest import AccuracyReport, Verdict
-from linegate_bundle.run_folder import RunRecord
+from linegate_bundle.manifest import Verdict
 from linegate_export import figures
-from linegate_export.evaluate import Score
-from linegate_export.measured import Measured
-from linegate_export.pictures import Pictures
-from linegate_export.policy import PolicyTargets
-from linegate_export.summary import Summary
+from linegate_export.findings import FLOAT32, Findings
 from linegate_report.figure import confusion, to_png, to_svg_uri
 from linegate_report.page import Picture, environment, thumbnail
 
@@ -20,59 +15,14 @@ _MOST_EXAMPLES = 8
 _MOST_ERRORS = 12
 _MOST_FLIPS = 12
 
-FLOAT32 = "float32"
-INT8_TFLITE = "int8 TFLite"
-INT8_ONNX = "int8 ONNX"
 
+def render(findings: Findings, latency: Mapping[str, float] | None = None) -> bytes:
+    """Return the report as UTF-8 HTML; the same in, the same out.
 
-@dataclasses.dataclass(frozen=True)
-class Findings:
-    """All that a report tells.
-
-    Attributes:
-        summary: the figures.
-        accuracy: the figures as the manifest has them.
-        record: the run that was exported.
-        test: the test pictures.
-        float32: the float model on them.
-        tflite: int8 TFLite on them; what the pictures and the histogram show.
-        onnx: int8 ONNX on them.
-        targets: what the thresholds were chosen for.
-        engine_spread: largest difference of a logit between int8 TFLite and int8 ONNX.
-        images: pictures by part of the split.
-        versions: of the libraries that took part.
+    Args:
+        findings: what to tell.
+        latency: milliseconds of one inference by artifact; None leaves them out.
     """
-
-    summary: Summary
-    accuracy: AccuracyReport
-    record: RunRecord
-    test: Pictures
-    float32: Score
-    tflite: Score
-    onnx: Score
-    targets: PolicyTargets
-    engine_spread: float
-    images: dict[str, int]
-    versions: dict[str, str]
-
-    @property
-    def table(self) -> tuple[tuple[str, Measured], ...]:
-        """Every artifact's figures by its title."""
-        test = self.summary.test
-        return (
-            (FLOAT32, test.float32),
-            (INT8_TFLITE, test.int8_tflite),
-            (INT8_ONNX, test.int8_onnx),
-        )
-
-    @property
-    def scores(self) -> tuple[tuple[str, Score], ...]:
-        """Every artifact by its title."""
-        return ((FLOAT32, self.float32), (INT8_TFLITE, self.tflite), (INT8_ONNX, self.onnx))
-
-
-def render(findings: Findings) -> bytes:
-    """Return the report as UTF-8 HTML; the same in, the same out."""
     labels = [label.name for label in findings.record.labels]
     text = (
         environment("linegate_export")
@@ -81,8 +31,10 @@ def render(findings: Findings) -> bytes:
             findings=findings,
             summary=findings.summary,
             record=findings.record,
-            entries=[score.evaluation.artifact.entry for _, score in findings.scores],
+            entries=[score.evaluation.artifact.entry for score in findings.scores.values()],
             table=findings.table,
+            ratios=_ratios(latency),
+            operators=to_svg_uri(figures.operator_errors(findings.summary.operators)),
             roc=to_svg_uri(figures.roc(_scored(findings), _defective(findings))),
             histogram=to_svg_uri(
                 figures.histogram(
@@ -102,6 +54,13 @@ def render(findings: Findings) -> bytes:
     return text.encode()
 
 
+def _ratios(latency: Mapping[str, float] | None) -> dict[str, float] | None:
+    """Return what each artifact takes in times of float32, which is measured beside it."""
+    if latency is None:
+        return None
+    return {name: milliseconds / latency[FLOAT32] for name, milliseconds in latency.items()}
+
+
 def key_figure(findings: Findings) -> bytes:
     """Return the one picture that tells the export, as PNG."""
     scored = _scored(findings)
@@ -117,7 +76,7 @@ def _scored(findings: Findings) -> list[figures.Scored]:
             score.accuracy,
             score.evaluation.defect_probability(findings.record.labels),
         )
-        for title, score in findings.scores
+        for title, score in findings.scores.items()
     ]
 
 
@@ -160,7 +119,7 @@ def _flipped(findings: Findings) -> list[int]:
     return [
         index
         for index, labels in enumerate(
-            zip(*(score.labels for _, score in findings.scores), strict=True)
+            zip(*(score.labels for score in findings.scores.values()), strict=True)
         )
         if len(set(labels)) > 1
     ]
@@ -181,7 +140,7 @@ def _picture(findings: Findings, index: int) -> Picture:
     decision = findings.tflite.decisions[index]
     lines = [
         f"{title}: {score.decisions[index].label} {score.decisions[index].probability:.3f}"
-        for title, score in findings.scores
+        for title, score in findings.scores.items()
     ]
     lines.append(f"verdict: {Verdict(decision.verdict)}")
     lines.append(findings.test.rows[index].path)

@@ -8,20 +8,21 @@ from linegate_export.conversion import INPUT, converting
 from linegate_export.graph import Deployable
 
 
-def write_saved_model(model: Deployable, folder: Path) -> None:
-    """Write ``model.core`` as a SavedModel with ``image``, its outputs and a batch of one.
+def write_saved_model(model: Deployable, folder: Path, *, raw: bool = False) -> None:
+    """Write ``model.core``, or ``model.raw``, as a SavedModel with names and a batch of one.
 
     The conversions start from a SavedModel because only there the names of the
     signature are ours to give. The batch is fixed: with an open one, models that
     flatten get int32 operators that compute the shape.
 
     Requires: an empty or missing folder.
-    Ensures: float32 ``(1, height, width, channels)``, normalized, to ``model.outputs``, float32.
+    Ensures: float32 ``(1, height, width, channels)``, normalized or raw, to ``model.outputs``,
+    float32.
 
     Raises:
         ConversionError: TensorFlow cannot write it.
     """
-    core = model.core
+    core = model.raw if raw else model.core
     serve = tf.function(
         lambda image: dict(core(image, training=False)),
         input_signature=[tf.TensorSpec((1, *model.shape), tf.float32, name=INPUT)],

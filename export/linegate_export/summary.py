@@ -1,5 +1,7 @@
 """The result of an export as data: ``NAME-VERSION.accuracy.json`` and the manifest's report."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from linegate_bundle.manifest import (
@@ -13,11 +15,16 @@ from linegate_export.gate import Check
 from linegate_export.measured import Measured, Rate, rate
 from linegate_export.paired import Paired
 from linegate_export.policy import VerdictCounts
+from linegate_export.quantization.errors import OperatorError
+from linegate_export.quantization.recipe import Attempt
 from linegate_report.statistics import agreement
 
 
 class OnTestPart(msgspec.Struct, frozen=True, kw_only=True):
-    """All artifacts on the same ``n`` test pictures, ``defects`` of them defective."""
+    """All artifacts on the same ``n`` test pictures, ``defects`` of them defective.
+
+    ``further`` are those that were asked for, by title.
+    """
 
     n: int
     defects: int
@@ -25,6 +32,7 @@ class OnTestPart(msgspec.Struct, frozen=True, kw_only=True):
     float32: Measured
     int8_tflite: Measured
     int8_onnx: Measured
+    further: dict[str, Measured]
     agreement_tflite_onnx: float
 
 
@@ -40,7 +48,8 @@ class OnCalibrationPart(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that an export measured; the file for machines.
 
-    ``paired`` holds each int8 artifact against the float model, on the test part.
+    ``paired`` holds each artifact against the float model, on the test part; ``attempts`` is what
+    was tried for int8, ``operators`` what each operator of int8 TFLite loses.
     """
 
     name: str
@@ -54,12 +63,15 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     calibration: OnCalibrationPart
     certificate: Certificate | None
     unproven: tuple[Unproven, ...]
+    attempts: tuple[Attempt, ...]
+    operators: tuple[OperatorError, ...]
 
 
-def encode_summary(summary: Summary) -> bytes:
-    """Write a summary as indented JSON; the same in, the same out."""
+def encode_summary(summary: Summary, latency: Mapping[str, float]) -> bytes:
+    """Write a summary as indented JSON, with milliseconds of one inference by artifact."""
+    content = {**msgspec.to_builtins(summary), "latency_ms": dict(latency)}
     return (
-        msgspec.json.format(msgspec.json.encode(summary, order="deterministic"), indent=2) + b"\n"
+        msgspec.json.format(msgspec.json.encode(content, order="deterministic"), indent=2) + b"\n"
     )
 
 
@@ -77,8 +89,8 @@ def on_calibration_part(counts: VerdictCounts) -> OnCalibrationPart:
 def accuracy_report(
     images: int, defects: int, float32: Score, artifacts: tuple[Score, ...]
 ) -> AccuracyReport:
-    """Return the manifest's accuracy report; ``artifacts`` are int8 TFLite and int8 ONNX."""
-    first, second = artifacts
+    """Return the manifest's accuracy report; ``artifacts`` begin with int8 TFLite and ONNX."""
+    first, second, *_ = artifacts
     return AccuracyReport(
         images=images,
         defects=defects,

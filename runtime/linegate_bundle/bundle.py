@@ -34,7 +34,7 @@ _REGULAR_FILE = 0o100644 << 16
 
 _ALLOWED = (
     (re.compile(r"manifest\.json"), 1 * _MIB),
-    (re.compile(r"model\.(int8|float32)\.(tflite|onnx)"), 512 * _MIB),
+    (re.compile(r"model\.(int8|float16|float32)\.(tflite|onnx)"), 512 * _MIB),
     (re.compile(r"golden/[0-9]{3}\.png"), 16 * _MIB),
     (re.compile(r"report\.html"), 64 * _MIB),
 )

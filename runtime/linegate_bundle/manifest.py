@@ -92,9 +92,10 @@ class ModelFormat(enum.StrEnum):
 
 
 class Precision(enum.StrEnum):
-    """Arithmetic of a model."""
+    """Arithmetic of a model; with ``float16`` only the weights are, and float32 is computed."""
 
     INT8 = "int8"
+    FLOAT16 = "float16"
     FLOAT32 = "float32"
 
 

@@ -27,7 +27,6 @@ from linegate_export.evaluate import evaluate
 from linegate_export.exporter import HELD_OUT_PICTURES, REPRESENTATIVE_PICTURES
 from linegate_export.pictures import choose_held_out, choose_representative, load_pictures
 from linegate_export.progress import Steps
-from linegate_export.quantization.ladder import RepairOptions
 from linegate_report.statistics import agreement
 from linegate_runtime.backends import BACKENDS
 from linegate_training.options import Quality
@@ -115,7 +114,7 @@ def measure(run: RunFolder) -> Result:
         model,
         conversions.Samples(representative, held_out),
         record,
-        RepairOptions(),
+        conversions.Making(),
         Steps(conversions.STEPS),
     )
     tflite, onnx = (

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from linegate_bundle.run_folder import RunFolder
-from linegate_export.exporter import ExportOptions, export
+from linegate_export.exporter import export
 from linegate_export.gate import ANYTHING
+from linegate_export.options import ExportOptions
 from linegate_training.networks.base import build_model
 from linegate_training.networks.registry import load_network
 from tests.training.pictures import write_photographs

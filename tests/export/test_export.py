@@ -18,8 +18,11 @@ from linegate_bundle.errors import ConfigError, DataError, GateError, OutputErro
 from linegate_bundle.manifest import Activation, ModelFormat
 from linegate_bundle.run_folder import Part, RunFolder, encode_split, read_split, sha256_file
 from linegate_export import outputs
-from linegate_export.exporter import ExportOptions, ExportResult, export
+from linegate_export.exporter import ExportResult, export
+from linegate_export.options import ExportOptions, Further
 from linegate_export.policy import PolicyTargets
+from linegate_export.quantization.options import Repair, RepairOptions
+from linegate_export.quantization.recipe import Means
 from linegate_runtime.verify import Outcome, verify
 from tests.disk import room_for
 from tests.export import nets
@@ -119,8 +122,12 @@ def test_the_report_needs_no_other_file_and_tells_the_verdict_first(
     assert all(source.startswith("data:image/") for source in sources)
     assert "http" not in html.replace("data:", "")
     assert "Not proven" in html
+    # Times are no part of the bundle, which has the same bytes every time.
     with open_bundle(exported) as bundle:
-        assert bundle.read("report.html").decode() == html
+        inside = bundle.read("report.html").decode()
+    assert ">time</th>" in html
+    assert ">time</th>" not in inside
+    assert "How int8 was made" in inside
 
 
 def test_the_key_figure_is_a_png(exported: ExportResult) -> None:
@@ -147,7 +154,14 @@ def test_the_command_in_another_process_gives_the_same_bytes_and_says_what_it_do
     assert len(outputs_there) == 4
     for there, here in zip(outputs_there, sorted(exported.outputs.paths), strict=True):
         assert there.name == here.name
-        assert there.read_bytes() == here.read_bytes()
+        if there.suffix in {".linegate", ".png"}:
+            assert there.read_bytes() == here.read_bytes()
+    first, second = (
+        json.loads(path.read_bytes())
+        for path in (tmp_path / exported.outputs.accuracy.name, exported.outputs.accuracy)
+    )
+    assert first.pop("latency_ms").keys() == second.pop("latency_ms").keys()
+    assert first == second
 
 
 def test_three_labels_with_softmax_and_the_float_model_inside(
@@ -157,17 +171,27 @@ def test_three_labels_with_softmax_and_the_float_model_inside(
         run=three.run.path,
         out=tmp_path,
         name="bars",
-        with_float32=True,
+        further=tuple(Further),
         targets=PolicyTargets(vote_frames=1),
     )
     result = export(options)
     with open_bundle(result) as bundle:
         assert bundle.manifest.name == "bars"
-        assert len(bundle.manifest.models) == 3
+        files = {entry.file for entry in bundle.manifest.models}
+        assert files == {
+            "model.int8.tflite",
+            "model.int8.onnx",
+            "model.float32.onnx",
+            "model.float32.tflite",
+            "model.float16.tflite",
+        }
         assert bundle.manifest.model(ModelFormat.TFLITE).output("logits").shape == (1, 3)
         assert {check.outcome for check in verify(bundle)} == {Outcome.OK}
     assert result.summary.test.defects == 133
     assert result.summary.test.int8_tflite.accuracy.share >= 0.9
+    assert set(result.summary.test.further) == {"float32 TFLite", "float16 TFLite"}
+    for measured in result.summary.test.further.values():
+        assert measured.agreement_with_float == 1.0
 
 
 def break_for_int8(model: Any) -> None:
@@ -208,7 +232,15 @@ def test_a_net_that_int8_ruins_leaves_a_report_and_no_bundle(
     stale = tmp_path / "blobs-1.0.0.linegate"
     stale.write_bytes(b"an older bundle that the report would contradict")
     with pytest.raises(GateError, match="int8 TFLite loses against float32: expected at most"):
-        export(ExportOptions(run=broken.run.path, out=tmp_path, force=True))
+        export(
+            ExportOptions(
+                run=broken.run.path,
+                out=tmp_path,
+                repair=RepairOptions(repair=Repair.OFF),
+                interop=True,
+                force=True,
+            )
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "blobs-1.0.0.accuracy.json",
         "blobs-1.0.0.report.html",
@@ -219,6 +251,17 @@ def test_a_net_that_int8_ruins_leaves_a_report_and_no_bundle(
     assert figures["passed"] is False
     assert figures["test"]["float32"]["accuracy"]["share"] >= 0.8
     assert any(not check["passed"] for check in figures["checks"])
+
+
+def test_a_net_that_plain_int8_ruins_is_repaired_and_the_report_says_how(
+    broken: Example, tmp_path: Path
+) -> None:
+    result = export(ExportOptions(run=broken.run.path, out=tmp_path))
+    assert result.summary.passed
+    assert result.summary.attempts[-1].means is Means.EQUALIZATION
+    assert min(one.error for one in result.summary.attempts[:-1]) > 0.5
+    html = result.outputs.report.read_text()
+    assert "plain int8 was not near enough, so it was repaired" in html
 
 
 def refuse(run: Path, out: Path, kind: type[Exception], message: str, **options: Any) -> None:

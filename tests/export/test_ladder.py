@@ -13,7 +13,8 @@ from linegate_export.progress import Steps
 from linegate_export.quantization import ladder, repairs
 from linegate_export.quantization.errors import measure_errors
 from linegate_export.quantization.fidelity import Fidelity, Judge
-from linegate_export.quantization.ladder import Repair, RepairOptions, near_enough, quantize
+from linegate_export.quantization.ladder import near_enough, quantize
+from linegate_export.quantization.options import Repair, RepairOptions
 from linegate_export.quantization.recipe import Attempt, Means, Tried, Workshop
 from linegate_export.tflite_file import read_tflite
 from tests.export import nets

@@ -18,18 +18,18 @@ from linegate_bundle.manifest import (
     Role,
 )
 from linegate_bundle.run_folder import RUN_SCHEMA_VERSION, Part, RunRecord, SplitRow
-from linegate_export.certificate import certify
+from linegate_export.assess import Context, Evaluations, assess
 from linegate_export.conversion import INPUT, Artifact
 from linegate_export.entry import describe
-from linegate_export.evaluate import Evaluation, score
-from linegate_export.gate import GateLimits, Reached, judge_artifacts
-from linegate_export.measured import tabulate
-from linegate_export.paired import compare
+from linegate_export.evaluate import Evaluation
+from linegate_export.findings import Findings
+from linegate_export.gate import GateLimits
 from linegate_export.pictures import Pictures
-from linegate_export.policy import PolicyTargets, choose_policy, count_verdicts
-from linegate_export.report import Findings, render
-from linegate_export.summary import OnTestPart, Summary, accuracy_report, on_calibration_part
-from linegate_report.statistics import disagreements
+from linegate_export.policy import PolicyTargets
+from linegate_export.quantization.errors import OperatorError
+from linegate_export.quantization.fidelity import Fidelity
+from linegate_export.quantization.recipe import Attempt, Means
+from linegate_export.report import render
 from tests.export import nets
 
 IMAGES = 240
@@ -77,46 +77,20 @@ def findings(labels: Sequence[Label], *, lost: float = 0.3, sure: float = 2.0) -
         ),
         pixels=rng.integers(0, 256, (IMAGES, nets.SIDE, nets.SIDE, 3), np.uint8),
     )
-    defective = test.defective(labels)
-    targets = PolicyTargets(0.1, 0.1)
-    policy = choose_policy(tflite.defect_probability(labels), test.truth(labels), targets)
-    proofs = certify(tflite.defect_probability(labels), test.rows, labels, policy, targets)
-    scores = [score(each, test, labels, policy, float32) for each in (float32, tflite, onnx)]
-    accuracy = accuracy_report(IMAGES, int(defective.sum()), scores[0], (scores[1], scores[2]))
-    paired = {
-        name: compare(scores[0].decisions, each.decisions, test.labels, labels)
-        for name, each in (("int8 TFLite", scores[1]), ("int8 ONNX", scores[2]))
-    }
-    gate = judge_artifacts(
-        IMAGES,
-        {name: Reached(one, lost) for name, one in paired.items()},
-        disagreements(scores[1].labels, scores[2].labels),
-        GateLimits(),
+    attempt = Attempt(
+        means=Means.CALIBRATION,
+        title="least squared error",
+        fidelity=Fidelity(pictures=64, agreement=0.984, error=0.0625),
+        float_operators=0,
+        size_bytes=1000,
     )
-    counts = count_verdicts(tflite.defect_probability(labels), defective, policy)
-    return Findings(
-        summary=Summary(
-            name="made-up",
-            version="1.0.0",
-            created="2026-01-01T00:00:00Z",
-            passed=gate.passed,
-            checks=gate.checks,
-            test=OnTestPart(
-                n=IMAGES,
-                defects=accuracy.defects,
-                groups=IMAGES,
-                float32=tabulate(scores[0], test, labels),
-                int8_tflite=tabulate(scores[1], test, labels),
-                int8_onnx=tabulate(scores[2], test, labels),
-                agreement_tflite_onnx=accuracy.engine_agreement,
-            ),
-            paired=paired,
-            policy=policy,
-            calibration=on_calibration_part(counts),
-            certificate=proofs.certificate,
-            unproven=proofs.unproven,
-        ),
-        accuracy=accuracy,
+    refused = msgspec.structs.replace(attempt, title="far apart", fidelity=None)
+    operator = OperatorError(
+        operator="CONV_2D", layer="stem", tensor="t", total_db=31.0, own_db=40.0, float32=False
+    )
+    context = Context(
+        name="made-up",
+        version="1.0.0",
         record=RunRecord(
             schema_version=RUN_SCHEMA_VERSION,
             name="made-up",
@@ -134,15 +108,14 @@ def findings(labels: Sequence[Label], *, lost: float = 0.3, sure: float = 2.0) -
             configuration={},
             versions={},
         ),
-        test=test,
-        float32=scores[0],
-        tflite=scores[1],
-        onnx=scores[2],
-        targets=targets,
-        engine_spread=0.5,
+        limits=GateLimits(),
+        targets=PolicyTargets(0.1, 0.1),
+        attempts=(attempt, refused),
+        errors=(operator, msgspec.structs.replace(operator, layer="head", float32=True)),
         images={"test": IMAGES},
         versions={"keras": "3"},
     )
+    return assess(context, Evaluations(float32, tflite, onnx, (), tflite), test, test)
 
 
 def many_labels(count: int) -> list[Label]:
@@ -155,11 +128,27 @@ def many_labels(count: int) -> list[Label]:
 def test_a_passed_export_says_so_first_and_a_failed_one_says_why() -> None:
     passed = render(findings(nets.PLAIN_AND_BLOB, lost=0.0)).decode()
     assert "<strong>PASSED</strong>" in passed
-    assert "Nowhere: all three models give every test picture the same label" in passed
+    assert "Nowhere: all models give every test picture the same label" in passed
     failed = render(findings(nets.PLAIN_AND_BLOB, lost=3.0)).decode()
     banner = failed[failed.index("FAILED: no bundle") :][:1500]
     assert "accuracy that int8 TFLite loses against float32: expected 1.5 points at most" in banner
     assert re.search(r"Where int8 and float differ</h2>\s*<p>\d+ of 240 test pictures", failed)
+
+
+def test_what_was_tried_and_what_each_operator_loses_is_told() -> None:
+    html = render(findings(nets.PLAIN_AND_BLOB)).decode()
+    section = html[html.index("How int8 was made") : html.index("Where int8 and float differ")]
+    assert "least squared error" in section
+    assert "98.4" in section
+    assert "no engine runs it" in section
+    assert re.search(r"CONV_2D</td><td>head</td>.*?31\.0</td>\s*<td>float</td>", section, re.DOTALL)
+
+
+def test_times_are_told_as_ratios_and_only_where_they_were_measured() -> None:
+    made = findings(nets.PLAIN_AND_BLOB)
+    latency = {"float32": 10.0, "int8 TFLite": 2.5, "int8 ONNX": 4.0}
+    assert ">0.25</td>" in render(made, latency).decode()
+    assert ">time</th>" not in render(made).decode()
 
 
 def test_a_perfect_model_has_no_errors_to_show() -> None:

@@ -16,8 +16,9 @@ from linegate_bundle.bundle import Bundle
 from linegate_bundle.images import read_image
 from linegate_bundle.preprocess import Preprocessor
 from linegate_bundle.run_folder import Part, RunFolder, read_split
-from linegate_export.exporter import ExportOptions, export
+from linegate_export.exporter import export
 from linegate_export.gate import ANYTHING
+from linegate_export.options import ExportOptions
 from linegate_runtime.model import Model
 from linegate_training.networks.names import NETWORKS
 from linegate_training.options import Head, TrainOptions

@@ -8,7 +8,9 @@ from pathlib import Path
 from linegate_bundle.command import Command
 from linegate_bundle.native_log import captured_native_log
 from linegate_export.gate import GateLimits
+from linegate_export.options import ExportOptions, Further
 from linegate_export.policy import PolicyTargets
+from linegate_export.quantization.options import Repair, RepairOptions
 
 _DESCRIPTION = """\
 Convert a trained model to int8 TFLite and int8 ONNX, run both on the test
@@ -39,9 +41,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="DIR", type=Path, help="folder of the pictures, if they have moved"
     )
     parser.add_argument(
-        "--with-float32",
+        "--with",
+        dest="further",
+        metavar="MODEL",
+        action="append",
+        choices=list(Further),
+        type=Further,
+        default=[],
+        help="put a float model into the bundle too: float32.onnx, float32.tflite or "
+        "float16.tflite; may be given several times",
+    )
+    parser.add_argument(
+        "--embedding",
         action="store_true",
-        help="put the float32 ONNX model into the bundle too",
+        help="let the models give the pooled features as an output too",
+    )
+    parser.add_argument(
+        "--interop",
+        action="store_true",
+        help="also write NAME-VERSION.interop.tflite, which other programs open (MediaPipe)",
     )
     parser.add_argument(
         "--figures", metavar="DIR", type=Path, help="also save the key figure as PNG there"
@@ -52,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="replace existing results; a failed gate then takes the old bundle away",
     )
     _add_gate(parser.add_argument_group("the gate (shares: 0.01 is 1 %)"))
+    _add_repair(parser.add_argument_group("int8 (before the gate sees it)"))
     _add_policy(parser.add_argument_group("the decision (rates on the calibration part)"))
 
 
@@ -92,6 +111,25 @@ def _add_gate(group: "argparse._ArgumentGroup") -> None:
         type=float,
         default=GateLimits.minimum_agreement,
         help="test pictures on which int8 TFLite and int8 ONNX must give one label (%(default)s)",
+    )
+
+
+def _add_repair(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--repair",
+        choices=list(Repair),
+        type=Repair,
+        default=RepairOptions.repair,
+        help="auto: where int8 does not answer like float, try what repairs it, one means after "
+        "the other (%(default)s)",
+    )
+    group.add_argument(
+        "--min-fidelity",
+        metavar="SHARE",
+        type=float,
+        default=RepairOptions.minimum_fidelity,
+        help="held-out pictures that int8 must give the float model's label, else it is repaired "
+        "(%(default)s)",
     )
 
 
@@ -137,7 +175,7 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _write("Loading TensorFlow")
     with captured_native_log():  # TensorFlow greets whatever its switches say
-        from linegate_export.exporter import ExportOptions, export  # noqa: PLC0415 - takes seconds
+        from linegate_export.exporter import export  # noqa: PLC0415 - takes seconds
 
     options = ExportOptions(
         run=arguments.run,
@@ -160,7 +198,10 @@ def run(arguments: argparse.Namespace) -> int:
             every_class=arguments.every_class,
             vote_frames=arguments.vote_frames,
         ),
-        with_float32=arguments.with_float32,
+        repair=RepairOptions(repair=arguments.repair, minimum_fidelity=arguments.min_fidelity),
+        further=tuple(arguments.further),
+        embedding=arguments.embedding,
+        interop=arguments.interop,
         force=arguments.force,
     )
     result = export(options, _write)
@@ -169,10 +210,11 @@ def run(arguments: argparse.Namespace) -> int:
         ("float32", test.float32),
         ("int8 TFLite", test.int8_tflite),
         ("int8 ONNX", test.int8_onnx),
+        *test.further.items(),
     ):
         right = measured.accuracy
         _write(
-            f"{title:12} {100 * right.share:5.1f} % right ({100 * right.interval.low:.1f} to "
+            f"{title:14} {100 * right.share:5.1f} % right ({100 * right.interval.low:.1f} to "
             f"{100 * right.interval.high:.1f}), macro-F1 {measured.macro_f1.value:.3f}, "
             f"AUC {measured.auc.value:.3f}"
         )

@@ -9,19 +9,16 @@ where that is small), without labels. The test part is not looked at: it judges 
 """
 
 import dataclasses
-import enum
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from linegate_bundle.errors import ConfigError
 from linegate_export.conversion import Artifact, ConversionError, RequirementError
 from linegate_export.progress import Steps
 from linegate_export.quantization import repairs
+from linegate_export.quantization.options import Repair, RepairOptions
 from linegate_export.quantization.ranges import Ranges
 from linegate_export.quantization.recipe import Attempt, Means, Recipe, Tried, Workshop, nearest
-
-DEFAULT_MINIMUM_FIDELITY = 0.99
 
 STEPS = 2
 """How many steps :func:`quantize` announces."""
@@ -31,33 +28,6 @@ _CORRECTED = 2
 """How many of the calibrations get their biases corrected; it takes ten seconds each."""
 
 _PERCENTILE = 0.9999
-
-
-class Repair(enum.StrEnum):
-    """What is done where plain int8 does not answer like the float model."""
-
-    AUTO = "auto"
-    OFF = "off"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RepairOptions:
-    """When to repair.
-
-    Attributes:
-        repair: whether at all.
-        minimum_fidelity: share of the held-out pictures that int8 must give the float model's
-            label, else the ladder is climbed; one picture may always differ.
-    """
-
-    repair: Repair = Repair.AUTO
-    minimum_fidelity: float = DEFAULT_MINIMUM_FIDELITY
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.minimum_fidelity <= 1.0:
-            raise ConfigError(
-                f"--min-fidelity: expected a share from 0 to 1, got {self.minimum_fidelity}"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
