@@ -23,7 +23,8 @@ help:
 	@echo "make test    all tests, lint and types"
 	@echo "make lint | types | imports | test-workstation | test-device | test-device-old"
 	@echo "make test-networks   trains, exports and runs every network (about an hour)"
-	@echo "make bench-training-elpv | bench-training-deeppcb | bench-training-input | bench-near-duplicates | bench-certificate | bench-onnx-int8"
+	@echo "make bench-training-elpv | bench-training-deeppcb | bench-training-input | bench-near-duplicates | bench-certificate | bench-onnx-int8 |"
+	@echo "     bench-export-accuracy | bench-export-repair"
 	@echo "             measure what the READMEs quote (hours)"
 	@echo "make clean   remove everything under build/"
 
@@ -86,7 +87,8 @@ test-device-old: $(DEVICE_OLD)/.installed $(DEVICE_TEST)/.installed
 
 # Each prints a table and writes build/benchmarks/NAME.json. Trainings that are finished are
 # taken from there; remove build/benchmarks to do all again.
-BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8
+BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 \
+	export-accuracy export-repair
 
 .PHONY: $(addprefix bench-,$(BENCHMARKS))
 $(addprefix bench-,$(BENCHMARKS)): bench-%: $(WORKSTATION)/.developed

@@ -144,6 +144,22 @@ def relu_net(*, seed: int = 0) -> Any:
     return keras.Model(image, keras.layers.Activation("sigmoid", name="probabilities")(x))
 
 
+def residual_net(*, seed: int = 0) -> Any:
+    """Build a net whose stem and two blocks are added up without any activation."""
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((SIDE, SIDE, 3), name="image")
+    x = keras.layers.Rescaling(1 / 128, -127 / 128, name="normalization")(image)
+    x = keras.layers.Conv2D(8, 3, 2, "same")(x)
+    for _ in range(2):
+        inner = keras.layers.Conv2D(12, 1, activation="relu")(x)
+        inner = keras.layers.DepthwiseConv2D(3, 1, "same", activation="relu")(inner)
+        x = keras.layers.Add()([x, keras.layers.Conv2D(8, 1)(inner)])
+    x = keras.layers.Conv2D(8, 1, activation="relu")(x)
+    x = keras.layers.Conv2D(1, 1, name="class_map")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="logits")(x)
+    return keras.Model(image, keras.layers.Activation("sigmoid", name="probabilities")(x))
+
+
 def edge_net(*, seed: int = 0) -> Any:
     """Build a block of MobileNetV3 and one of EfficientNet: hard swish, swish, squeeze-excite."""
     keras.utils.set_random_seed(seed)
@@ -173,12 +189,14 @@ def scale_channels(tflite: bytes, largest: float, seed: int = 0) -> bytes:
 
     rng = np.random.default_rng(seed)
     values = constants(tflite)
-    for pair in equalization._pairs(read_tflite(tflite)):
-        weights = values[pair.second.inputs[1].name]
-        power = rng.uniform(-1, 1, weights.shape[-1])
+    for stream in equalization.find_streams(read_tflite(tflite)):
+        power = rng.uniform(-1, 1, stream.tensors[0].shape[-1])
         factors = np.asarray(largest**power, np.float32)
-        equalization._scale_output(pair.first, factors, values)
-        weights /= factors
+        for writer in stream.writers:
+            equalization.scale_output(writer, factors, values)
+        for reader in stream.readers:
+            weights = values[reader.inputs[1].name]
+            weights /= factors
     return with_constants(tflite, values)
 
 

@@ -1,5 +1,8 @@
 """Equalization: the same function, with channels that int8 can hold."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -29,7 +32,7 @@ def spread(content: bytes, model: Deployable, pictures: UInt8Array) -> float:
         for operator in read_tflite(content).operators
         if operator.activation is Fused.RELU
     ]
-    largest = equalization._largest_by_channel(content, tensors, pictures, model.normalization)
+    largest = equalization.largest_by_channel(content, tensors, pictures, model.normalization)
     return max(float(one.max() / one[one > 0].min()) for one in largest.values())
 
 
@@ -63,25 +66,79 @@ def test_equalizing_what_is_equal_changes_next_to_nothing(
     assert second == pytest.approx(first, rel=0.1)
 
 
-def test_layers_with_an_upper_limit_or_two_readers_are_left_as_they_are(
-    float_tflite: bytes,
+def test_sums_are_scaled_with_all_that_is_added_and_layers_with_a_limit_are_left(
+    float_tflite: bytes, deployable: Deployable, blob_pictures: UInt8Array
 ) -> None:
-    """The net of ``blobs`` has ReLU6 everywhere, and sums where it has no activation."""
-    pairs = list(equalization._pairs(read_tflite(float_tflite)))
-    names = {pair.first.outputs[0].name for pair in pairs}
-    assert all("Relu6" not in name for name in names)
-    sums = [one for one in read_tflite(float_tflite).operators if one.name == "ADD"]
-    assert sums
-    assert not names & {tensor.name for one in sums for tensor in one.inputs}
+    """The net of ``blobs`` has ReLU6 everywhere, and a sum of what has no activation."""
+    file = read_tflite(float_tflite)
+    streams = equalization.find_streams(file)
+    written = {writer.outputs[0].name for one in streams for writer in one.writers}
+    assert all("Relu6" not in name for name in written)
+    sums = [one for one in file.operators if one.name == "ADD"]
+    assert len(sums) == 1
+    # One side of the sum is the stem, which has a ReLU6: nothing there may be scaled.
+    assert not written & {tensor.name for tensor in sums[0].inputs}
+    scaled = nets.scale_channels(float_tflite, 100.0)
+    expected = logits(float_tflite, deployable, blob_pictures[:8])
+    np.testing.assert_allclose(
+        logits(scaled, deployable, blob_pictures[:8]),
+        expected,
+        atol=1e-3 * np.abs(expected).max(),
+    )
 
 
-def test_without_any_two_layers_that_allow_it_there_is_nothing(
+def test_a_residual_stream_is_equalized_as_one(
+    trained: Callable[[Any], tuple[Deployable, bytes]], blob_pictures: UInt8Array
+) -> None:
+    model, plain = trained(nets.residual_net())
+    (stream,) = [
+        one for one in equalization.find_streams(read_tflite(plain)) if len(one.writers) > 1
+    ]
+    assert len(stream.writers) == 3
+    assert len(stream.readers) == 3
+    scaled = nets.scale_channels(plain, 1000.0)
+    equal = equalize(scaled, blob_pictures, model.normalization)
+    assert equal is not None
+    expected = logits(plain, model, blob_pictures[:8])
+    for content in (scaled, equal):
+        np.testing.assert_allclose(
+            logits(content, model, blob_pictures[:8]), expected, atol=1e-3 * np.abs(expected).max()
+        )
+    before, after = (
+        equalization.largest_by_channel(
+            content, list(stream.tensors), blob_pictures[:16], model.normalization
+        )
+        for content in (scaled, equal)
+    )
+    for tensor in stream.tensors:
+        old, new = (one[tensor.index][one[tensor.index] > 0] for one in (before, after))
+        assert new.max() / new.min() < 0.1 * old.max() / old.min()
+
+
+def test_without_any_layers_that_allow_it_there_is_nothing(
     edge_net: tuple[Deployable, bytes], blob_pictures: UInt8Array
 ) -> None:
     """Swish does not scale with its input."""
     model, plain = edge_net
-    pairs = list(equalization._pairs(read_tflite(plain)))
-    swished = [pair for pair in pairs if pair.first.outputs[0].shape[1] > 1]
-    assert not swished
-    if not pairs:
+    streams = equalization.find_streams(read_tflite(plain))
+    assert not [one for one in streams if one.tensors[0].shape[1] > 1]
+    if not streams:
         assert equalize(plain, blob_pictures, model.normalization) is None
+
+
+def test_what_a_constant_is_added_to_is_left(
+    trained: Callable[[Any], tuple[Deployable, bytes]],
+) -> None:
+    """A constant would have to be scaled too."""
+    import keras
+
+    image = keras.Input((nets.SIDE, nets.SIDE, 3), name="image")
+    x = keras.layers.Rescaling(1 / 128, -127 / 128, name="normalization")(image)
+    x = keras.layers.Conv2D(8, 3, 2, "same", activation="relu")(x)
+    x = keras.layers.Rescaling(1.0, 0.25)(x)
+    x = keras.layers.Conv2D(1, 3, padding="same", name="class_map")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="logits")(x)
+    model = keras.Model(image, keras.layers.Activation("sigmoid", name="probabilities")(x))
+    _, plain = trained(model)
+    assert "ADD" in {one.name for one in read_tflite(plain).operators}
+    assert not equalization.find_streams(read_tflite(plain))

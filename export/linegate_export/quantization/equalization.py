@@ -3,14 +3,17 @@
 int8 has one scale for all channels of a tensor. Where one channel reaches to 1,000 and another
 to 0.01, the second is lost. Behind a convolution without activation or with ReLU, a channel can
 be divided by any positive number if the next layer multiplies by it: what the model computes is
-the same, and the channels can be made alike. Method: Nagel et al., "Data-Free Quantization
-Through Weight Equalization and Bias Correction", ICCV 2019, section 4.1; with the observed range
-of the activation in place of that of the weights that make it, which have a scale a channel here.
+the same, and the channels can be made alike. Where results are added up, as in residual networks,
+all that are added must be divided alike, and all that read the sums multiply.
+
+Method: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
+ICCV 2019, section 4.1; with the observed range of the activation in place of that of the weights
+that make it, which have a scale a channel here.
 """
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -35,16 +38,26 @@ _SETTLED = 0.02
 _WEIGHTS, _BIAS = 1, 2
 _DEPTHWISE = "DEPTHWISE_CONV_2D"
 _LINEAR = frozenset({"CONV_2D", _DEPTHWISE, "FULLY_CONNECTED"})
-_PASSES_CHANNELS = frozenset({"MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "PAD"})
-"""Operators that scale with their input, channel by channel."""
+_SUMS = frozenset({"ADD", "SUB"})
+_POSITIONS = frozenset({"MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD"})
+"""Operators that combine positions of one channel."""
+
+_TINY = np.float32(1e-30)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Pair:
-    """A layer whose channels only the next layer reads."""
+class Stream:
+    """Tensors that share their channels, so that all are scaled alike or none.
 
-    first: Operator
-    second: Operator
+    Attributes:
+        tensors: results of the writers, of sums of them, and of what only passes channels on.
+        writers: layers whose results they are.
+        readers: layers that read them.
+    """
+
+    tensors: tuple[Tensor, ...]
+    writers: tuple[Operator, ...]
+    readers: tuple[Operator, ...]
 
 
 def equalize(content: bytes, pictures: UInt8Array, normalization: Normalization) -> bytes | None:
@@ -55,90 +68,155 @@ def equalize(content: bytes, pictures: UInt8Array, normalization: Normalization)
         pictures: representative raw pixels, uint8 ``(n, height, width, channels)``.
         normalization: turns the raw pixels into the model's input.
     """
-    pairs = list(_pairs(read_tflite(content)))
-    if not pairs:
+    streams = find_streams(read_tflite(content))
+    if not streams:
         return None
     chosen = pictures[np.unique(np.linspace(0, len(pictures) - 1, PICTURES).round().astype(int))]
-    largest = _largest_by_channel(
-        content, [pair.first.outputs[0] for pair in pairs], chosen, normalization
-    )
+    tensors = [tensor for stream in streams for tensor in stream.tensors]
+    largest = largest_by_channel(content, tensors, chosen, normalization)
     values = constants(content)
     for _ in range(_SWEEPS):
-        change = max(_balance(pair, largest, values) for pair in pairs)
+        change = max(_balance(stream, largest, values) for stream in streams)
         if change < _SETTLED:
             break
     return with_constants(content, values)
 
 
-def _pairs(file: TfliteFile) -> Iterator[_Pair]:
-    """Yield the pairs in the order in which they run."""
-    readers: dict[int, list[Operator]] = {}
-    uses: Counter[int] = Counter()
-    for operator in file.operators:
-        for tensor in operator.inputs:
-            readers.setdefault(tensor.index, []).append(operator)
-            uses[tensor.buffer] += 1
+def find_streams(file: TfliteFile) -> list[Stream]:
+    """Return what can be equalized, in the order in which it runs.
+
+    A residual network's sums tie the results of many layers together.
+    """
+    tied = _tie(file)
     given = {tensor.index for tensor in file.outputs.values()}
-    for first in file.operators:
-        if first.name not in _LINEAR or first.activation not in {Fused.NONE, Fused.RELU}:
-            continue
-        second = _only_reader(first.outputs[0], readers, given)
-        if second is None or second.name not in _LINEAR:
-            continue
-        constant = [*first.inputs[_WEIGHTS:], *second.inputs[_WEIGHTS:]]
-        own = all(tensor.constant and uses[tensor.buffer] == 1 for tensor in constant)
-        # A depthwise layer that makes several channels of one has them interleaved, and a
-        # flattened picture has more values than channels.
-        channels = first.outputs[0].shape[-1]
-        if own and second.inputs[_WEIGHTS].shape[-1] == second.inputs[0].shape[-1] == channels:
-            yield _Pair(first, second)
+    uses = Counter(tensor.buffer for one in file.operators for tensor in one.inputs)
+    streams = []
+    for tensors in tied:
+        inside = {tensor.index for tensor in tensors}
+        writers = tuple(
+            one
+            for one in file.operators
+            if one.outputs[0].index in inside and not _keeps_channels(one)
+        )
+        readers = tuple(
+            one
+            for one in file.operators
+            if one.outputs[0].index not in inside
+            and any(tensor.index in inside for tensor in one.inputs)
+        )
+        channels = {tensor.shape[-1] for tensor in tensors}
+        if (
+            writers
+            and readers
+            and len(channels) == 1
+            and not inside & given
+            and all(_can_write(one, uses) for one in writers)
+            and all(_can_read(one, uses, inside) for one in readers)
+        ):
+            streams.append(Stream(tuple(tensors), writers, readers))
+    return streams
 
 
-def _only_reader(
-    tensor: Tensor, readers: Mapping[int, list[Operator]], given: set[int]
-) -> Operator | None:
-    """Follow a tensor through what keeps its channels apart to the only layer that reads it."""
-    while tensor.index not in given and len(readers.get(tensor.index, [])) == 1:
-        (reader,) = readers[tensor.index]
-        if reader.name not in _PASSES_CHANNELS or reader.activation is not Fused.NONE:
-            return reader
-        tensor = reader.outputs[0]
-    return None
+def _tie(file: TfliteFile) -> list[list[Tensor]]:
+    """Return the results of all operators, those together that must be scaled alike."""
+    groups: dict[int, list[Tensor]] = {}
+    for operator in file.operators:
+        (result,) = operator.outputs[:1]
+        groups[result.index] = [result]
+        if not _keeps_channels(operator):
+            continue
+        for tensor in operator.inputs:
+            other = groups.get(tensor.index)
+            if other is not None and other is not groups[result.index]:
+                other += groups[result.index]
+                for one in other:
+                    groups[one.index] = other
+    return [group for index, group in groups.items() if group[0].index == index]
+
+
+def _keeps_channels(operator: Operator) -> bool:
+    """Tell whether a result scales with all that is read, channel by channel.
+
+    What is added must not be a constant, and a mean goes over positions.
+    """
+    given, result = operator.inputs[0], operator.outputs[0]
+    if operator.activation is not Fused.NONE or given.shape[-1] != result.shape[-1]:
+        return False
+    if operator.name in _SUMS:
+        return not any(tensor.constant for tensor in operator.inputs)
+    if operator.name == "MEAN":
+        return result.shape in {(1, given.shape[-1]), (1, 1, 1, given.shape[-1])}
+    return operator.name in _POSITIONS
+
+
+def _can_write(operator: Operator, uses: Counter[int]) -> bool:
+    scales = operator.activation in {Fused.NONE, Fused.RELU}
+    return operator.name in _LINEAR and scales and _owns(operator.inputs[_WEIGHTS:], uses)
+
+
+def _can_read(operator: Operator, uses: Counter[int], inside: set[int]) -> bool:
+    """Tell whether a layer can take the scales back.
+
+    A depthwise layer that makes several channels of one has them interleaved, and a flattened
+    picture has more values than channels.
+    """
+    return (
+        operator.name in _LINEAR
+        and operator.inputs[0].index in inside
+        and _owns(operator.inputs[_WEIGHTS:], uses)
+        and operator.inputs[_WEIGHTS].shape[-1] == operator.inputs[0].shape[-1]
+    )
+
+
+def _owns(tensors: Sequence[Tensor], uses: Counter[int]) -> bool:
+    return all(tensor.constant and uses[tensor.buffer] == 1 for tensor in tensors)
 
 
 def _balance(
-    pair: _Pair, largest: dict[int, Float32Array], values: dict[str, Float32Array]
+    stream: Stream, largest: dict[int, Float32Array], values: dict[str, Float32Array]
 ) -> float:
-    """Move the scale of each channel from one layer to the next; return the largest change."""
-    output = pair.first.outputs[0].index
-    weights = values[pair.second.inputs[_WEIGHTS].name]
-    ranges, reading = largest[output], _reading(weights, pair.second)
+    """Move the scale of each channel from writers to readers; return the largest change."""
+    # Each tensor has a scale of its own, so what counts is a channel's share of it.
+    ranges = np.max(
+        [largest[one.index] / max(largest[one.index].max(), _TINY) for one in stream.tensors],
+        axis=0,
+    )
+    weights = [values[one.inputs[_WEIGHTS].name] for one in stream.readers]
+    if all(one.name == _DEPTHWISE for one in stream.readers):
+        # Their weights have a scale a channel, so that only the activation matters.
+        reading = 1 / np.maximum(ranges, _TINY)
+    else:
+        reading = np.max(
+            [_reading(one, each) for one, each in zip(weights, stream.readers, strict=True)], axis=0
+        )
     alive = (ranges > 0) & (reading > 0)
     factors = np.ones_like(ranges)
-    # The largest range stays what it is; only the channels' share of it changes.
     factors[alive] = np.sqrt(ranges[alive] / reading[alive])
-    factors[alive] *= (ranges[alive] / factors[alive]).max(initial=0) / ranges.max(initial=1e-30)
-    if pair.second.name == _DEPTHWISE:
-        factors[alive] = ranges[alive] / ranges.max(initial=1e-30)
-    _scale_output(pair.first, np.float32(1) / factors, values)
-    weights *= factors
-    largest[output] = ranges / factors
+    # In the mean nothing grows or shrinks.
+    factors[alive] /= np.exp(np.log(factors[alive]).mean()) if alive.any() else 1
+    for writer in stream.writers:
+        scale_output(writer, np.float32(1) / factors, values)
+    for reader in stream.readers:
+        values[reader.inputs[_WEIGHTS].name] *= factors
+    for tensor in stream.tensors:
+        largest[tensor.index] = largest[tensor.index] / factors
     return float(np.abs(np.log(factors)).max(initial=0))
 
 
 def _reading(weights: Float32Array, operator: Operator) -> Float32Array:
     """Return how much of the range of its weights an operator uses for each channel it reads."""
     if operator.name == _DEPTHWISE:
-        return np.ones(weights.shape[-1], np.float32)
+        return np.full(weights.shape[-1], _TINY, np.float32)
     sizes = np.abs(weights).reshape(weights.shape[0], -1, weights.shape[-1])
-    whole = np.maximum(sizes.max(axis=(1, 2), keepdims=True), np.float32(1e-30))
+    whole = np.maximum(sizes.max(axis=(1, 2), keepdims=True), _TINY)
     result: Float32Array = (sizes / whole).max(axis=(0, 1))
     return result
 
 
-def _scale_output(
+def scale_output(
     operator: Operator, factors: Float32Array, values: dict[str, Float32Array]
 ) -> None:
+    """Multiply each channel that a layer writes, in place."""
     weights = values[operator.inputs[_WEIGHTS].name]
     # A depthwise layer has its channels last, the others have theirs first.
     depthwise = operator.name == _DEPTHWISE
@@ -147,7 +225,7 @@ def _scale_output(
         values[operator.inputs[_BIAS].name] *= factors
 
 
-def _largest_by_channel(
+def largest_by_channel(
     content: bytes, tensors: list[Tensor], pictures: UInt8Array, normalization: Normalization
 ) -> dict[int, Float32Array]:
     """Return the largest absolute value of each channel of some tensors, by their place."""

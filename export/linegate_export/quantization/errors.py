@@ -1,6 +1,7 @@
 """Where an int8 model loses what the float one has: the error of each operator.
 
-Two figures, both as the ratio of signal to noise in decibels. What an operator's result has lost
+Two figures, both as the ratio of signal to noise in decibels, the mean of all channels: the next
+layer can make a small channel as important as a large one. What an operator's result has lost
 since the input tells how the error grows; what rounding alone takes from it, if all before were
 exact, tells which operator is to blame.
 """
@@ -17,6 +18,8 @@ from linegate_export.graph import Deployable
 from linegate_export.layers import layer_of
 from linegate_export.quantization.probe import Probe
 from linegate_export.tflite_file import Tensor, read_tflite
+
+Float64Array = npt.NDArray[np.float64]
 
 PICTURES = 16
 _BEST_DB = 99.0
@@ -59,7 +62,7 @@ def measure_errors(
     floats = {one.outputs[0].name: one.outputs[0] for one in read_tflite(tflite).operators}
     shared = [one for one in file.operators if one.outputs[0].name in floats]
     exact, int8 = (Probe(content, model.normalization) for content in (tflite, artifact.content))
-    powers = np.zeros((3, len(shared)))
+    powers = [np.zeros((3, one.outputs[0].shape[-1])) for one in shared]
     for picture in chosen:
         exact.run(picture)
         int8.run(picture)
@@ -67,7 +70,7 @@ def measure_errors(
             tensor = operator.outputs[0]
             expected = exact.values(floats[tensor.name])
             got = int8.values(tensor)
-            powers[:, column] += [
+            powers[column] += [
                 _power(expected),
                 _power(got - expected),
                 _power(rounded(expected, tensor) - expected),
@@ -81,7 +84,7 @@ def measure_errors(
             own_db=_decibels(signal, own),
             float32=operator.outputs[0].dtype == "float32",
         )
-        for operator, (signal, total, own) in zip(shared, powers.T, strict=True)
+        for operator, (signal, total, own) in zip(shared, powers, strict=True)
     )
 
 
@@ -100,11 +103,15 @@ def rounded(values: npt.NDArray[np.float32], tensor: Tensor) -> npt.NDArray[np.f
     return np.asarray(stored * quantization.scale, np.float32)
 
 
-def _power(values: npt.NDArray[np.float32]) -> float:
-    return float(np.mean(np.square(values, dtype=np.float64)))
+def _power(values: npt.NDArray[np.float32]) -> Float64Array:
+    """Return the mean square of each channel."""
+    positions = values.reshape(-1, values.shape[-1])
+    result: Float64Array = np.mean(np.square(positions, dtype=np.float64), axis=0)
+    return result
 
 
-def _decibels(signal: float, noise: float) -> float:
-    if noise == 0 or signal == 0:
-        return _BEST_DB
-    return float(min(_BEST_DB, 10 * np.log10(signal / noise)))
+def _decibels(signal: Float64Array, noise: Float64Array) -> float:
+    """Return the mean over the channels that have a signal, none more than wholly lost."""
+    alive = signal > 0
+    lost = float(np.minimum(noise[alive] / signal[alive], 1.0).mean()) if alive.any() else 0.0
+    return _BEST_DB if lost == 0 else float(min(_BEST_DB, -10 * np.log10(lost)))

@@ -38,6 +38,7 @@ class Recipe:
         ranges: of its tensors.
         exempt: names of tensors whose operators stay in float.
         corrected: whether its biases are corrected afterwards.
+        untuned: the recipe before fine-tuning, whose float graph still computes what float does.
     """
 
     means: Means
@@ -46,6 +47,7 @@ class Recipe:
     ranges: Ranges
     exempt: frozenset[str] = frozenset()
     corrected: bool = False
+    untuned: "Recipe | None" = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,13 +117,18 @@ class Workshop:
             tflite, self.pictures, self.model.normalization, histograms_of=_HISTOGRAMS_OF
         )
 
-    def try_recipe(self, recipe: Recipe) -> Tried:
-        """Make a model and hold it against the float one."""
+    def make(self, recipe: Recipe) -> Artifact:
+        """Make a model."""
         artifact = tflite_int8.convert(self.model, recipe.tflite, recipe.ranges, recipe.exempt)
         if recipe.corrected:
             artifact = bias_correction.correct(
                 artifact, recipe.tflite, self.pictures, self.model.normalization
             )
+        return artifact
+
+    def try_recipe(self, recipe: Recipe) -> Tried:
+        """Make a model and hold it against the float one."""
+        artifact = self.make(recipe)
         try:
             fidelity = self._judge(artifact)
         except EngineError as error:

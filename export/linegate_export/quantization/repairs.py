@@ -14,7 +14,7 @@ from linegate_export.quantization.fine_tuning import STEPS, fine_tune
 from linegate_export.quantization.recipe import Means, Recipe, Tried, Workshop
 from linegate_export.tflite_file import read_tflite
 
-_FLOAT_TENSORS = (1, 2, 4, 8, 16, 32)
+_FLOAT_TENSORS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def equalization(shop: Workshop, best: Tried) -> Iterator[Recipe]:
@@ -47,19 +47,24 @@ def fine_tuning(shop: Workshop, best: Tried) -> Iterator[Recipe]:
         tflite=tuned,
         # The training has found the biases.
         corrected=False,
+        untuned=recipe,
     )
 
 
 def float_operators(shop: Workshop, best: Tried) -> Iterable[Recipe]:
-    """Leave the operators around the worst tensors in float, more and more of them."""
-    errors = measure_errors(shop.model, best.recipe.tflite, best.artifact, shop.pictures)
+    """Leave the operators around the worst tensors in float, more and more of them.
+
+    What fine-tuning has learned holds in int8 only, so it is left out.
+    """
+    recipe = best.recipe.untuned or best.recipe
+    errors = measure_errors(shop.model, recipe.tflite, shop.make(recipe), shop.pictures)
     worst = worst_tensors(errors, max(_FLOAT_TENSORS))
     for count in _FLOAT_TENSORS:
         if count > len(worst):
             return
-        exempt = _around(best.recipe.tflite, worst[:count])
+        exempt = _around(recipe.tflite, worst[:count])
         yield dataclasses.replace(
-            best.recipe,
+            recipe,
             means=Means.FLOAT_OPERATORS,
             title=f"{len(exempt)} around the {count} worst tensor{'s' if count > 1 else ''}",
             exempt=exempt,
