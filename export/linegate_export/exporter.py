@@ -138,7 +138,7 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
         )
     steps("Writing the bundle with its golden frames")
     shipped = _shipped(options, evaluations)
-    golden = _golden(source, evaluations, shipped, findings.summary.policy)
+    golden = _golden(source, evaluations, shipped, findings.summary.policy, model)
     manifest = _manifest(findings, shipped, golden)
     members = {artifact.entry.file: artifact.content for artifact in shipped}
     members |= {**golden.members, REPORT: render(findings)}
@@ -264,7 +264,11 @@ def _shipped(options: ExportOptions, evaluations: Evaluations) -> list[Artifact]
 
 
 def _golden(
-    source: _Source, evaluations: Evaluations, shipped: list[Artifact], policy: DecisionPolicy
+    source: _Source,
+    evaluations: Evaluations,
+    shipped: list[Artifact],
+    policy: DecisionPolicy,
+    model: graph.Deployable,
 ) -> Golden:
     record = source.record
     names = [label.name for label in record.labels]
@@ -284,6 +288,7 @@ def _golden(
             (artifact, tolerance(artifact.entry, evaluations.engine_spread, largest))
             for artifact in shipped
         ],
+        normalization=model.normalization,
     )
 
 

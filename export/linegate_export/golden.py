@@ -6,7 +6,8 @@ picture, measured with the engine that the entry names. How near another machine
 must come depends on the engine:
 
 * int8 TFLite: one step of the output. The same kernels were bit-identical on x86
-  and ARM; other kernels are another engine, and one that differs more is worth a look.
+  and ARM. Others are not: XNNPACK and the interpreter's own differ by some steps, so the
+  answers of both are stored, and a device is held against those of its kernel.
 * int8 ONNX: onnxruntime computes in integers where it has kernels for it, else in float,
   and may differ between processors as much as from TFLite. So the allowance is the
   largest difference between the two engines on the whole test part, and at least four steps.
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -32,17 +34,22 @@ from linegate_bundle.manifest import (
     GoldenOutput,
     ModelEntry,
     ModelFormat,
+    Precision,
     PreprocessSpec,
 )
 from linegate_bundle.preprocess import Preprocessor, UInt8Array
 from linegate_bundle.run_folder import SplitRow
 from linegate_export.conversion import Artifact
 from linegate_export.evaluate import Evaluation, evaluate
+from linegate_export.graph import Normalization
 from linegate_export.pictures import read_checked
+from linegate_export.quantization.probe import Probe
+from linegate_export.tflite_file import read_tflite
 
 Float64Array = npt.NDArray[np.float64]
 
-_FRAMES = 8
+_FRAMES = 10
+_HARDEST = 2
 _FEWEST_BORDERLINE = 4
 _MOST_FRAMES = 64
 _LARGEST_SIDE = 640
@@ -66,7 +73,9 @@ def choose_frames(
     truth: Sequence[int],
     policy: DecisionPolicy,
 ) -> list[int]:
-    """Choose the clearest picture of every label, then those nearest to either threshold.
+    """Choose the clearest picture of every label, the hardest, those nearest to either threshold.
+
+    The hardest are those that are wrong with the greatest certainty.
 
     Args:
         probabilities: shape ``(n, labels)``.
@@ -75,13 +84,17 @@ def choose_frames(
         policy: the distance to its thresholds is taken in log-odds.
 
     Returns:
-        About eight different indices, sorted; more where there are many labels.
+        About ten different indices, sorted; more where there are many labels.
     """
     true = np.asarray(truth)
     chosen: list[int] = []
     for label in sorted(set(truth)):
         own = np.flatnonzero(true == label)
         chosen.append(int(own[np.argmax(probabilities[own, label])]))
+    given = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(given != true)
+    surest = wrong[np.argsort(-probabilities[wrong, given[wrong]], kind="stable")]
+    chosen += [int(index) for index in surest[:_HARDEST] if int(index) not in chosen]
     wanted = min(_MOST_FRAMES, max(_FRAMES, len(chosen) + _FEWEST_BORDERLINE))
     thresholds = np.array([policy.accept_at_most, policy.reject_at_least])
     margins = np.abs(_log_odds(defect_probability)[:, None] - _log_odds(thresholds))
@@ -100,6 +113,8 @@ def make_golden(
     spec: PreprocessSpec,
     activation: Activation,
     artifacts: Sequence[tuple[Artifact, float]],
+    *,
+    normalization: Normalization,
 ) -> Golden:
     """Store pictures and run every artifact on them as stored.
 
@@ -109,6 +124,7 @@ def make_golden(
         spec: preprocessing of the models.
         activation: of the models.
         artifacts: each with the tolerance of its logits, see :func:`tolerance`.
+        normalization: of the models.
     """
     members = {
         f"golden/{index:03d}.png": encode_picture(read_checked(row, folder))
@@ -117,8 +133,9 @@ def make_golden(
     preprocess = Preprocessor(spec)
     pixels = np.stack([preprocess(decode_image(content)) for content in members.values()])
     evaluations = [
-        (evaluate(artifact, pixels, activation, f"golden {artifact.entry.file}"), allowed)
+        (evaluation, allowed)
         for artifact, allowed in artifacts
+        for evaluation in _with_every_kernel(artifact, pixels, activation, normalization)
     ]
     frames = tuple(
         GoldenFrame(
@@ -131,6 +148,36 @@ def make_golden(
         for index, (file, row) in enumerate(zip(members, rows, strict=True))
     )
     return Golden(frames, members)
+
+
+def _with_every_kernel(
+    artifact: Artifact, pixels: UInt8Array, activation: Activation, normalization: Normalization
+) -> list[Evaluation]:
+    """Run an artifact with the engine's usual kernels, and int8 TFLite with its own too."""
+    evaluation = evaluate(artifact, pixels, activation, f"golden {artifact.entry.file}")
+    engine = evaluation.artifact.entry.engine
+    entry = artifact.entry
+    if (entry.format, entry.precision) != (ModelFormat.TFLITE, Precision.INT8):
+        return [evaluation]
+    if engine.kernel == BUILTIN:
+        return [evaluation]
+    probe = Probe(artifact.content, normalization)
+    output = read_tflite(artifact.content).outputs[LOGITS]
+    logits = []
+    for picture in pixels:
+        probe.run(picture)
+        logits.append(probe.values(output)[0].astype(np.float64))
+    own = msgspec.structs.replace(engine, kernel=BUILTIN)
+    return [
+        evaluation,
+        dataclasses.replace(
+            evaluation, artifact=artifact.checked_with(own), logits=np.stack(logits)
+        ),
+    ]
+
+
+BUILTIN = "builtin"
+"""What the TFLite backend calls the interpreter's own kernels."""
 
 
 def tolerance(entry: ModelEntry, engine_spread: float, largest_logit: float) -> float:

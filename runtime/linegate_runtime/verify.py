@@ -9,7 +9,7 @@ import numpy as np
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import BundleError, EngineError
 from linegate_bundle.images import decode_image
-from linegate_bundle.manifest import GoldenFrame, GoldenOutput, ModelEntry
+from linegate_bundle.manifest import Engine, GoldenFrame, GoldenOutput, Manifest, ModelEntry
 from linegate_runtime.backends import BACKENDS
 from linegate_runtime.model import Model
 
@@ -63,14 +63,10 @@ def _verify_model(bundle: Bundle, entry: ModelEntry) -> Check:
     if not BACKENDS.load(entry.format.value).installed():
         detail = f"the engine {entry.format.value} is not installed here"
         return Check(subject=entry.file, outcome=Outcome.SKIPPED, detail=detail)
-    frames = [
-        (frame, output)
-        for frame in bundle.manifest.golden
-        for output in frame.outputs
-        if output.file == entry.file
-    ]
+    frames: list[tuple[GoldenFrame, GoldenOutput]] = []
     try:
         with Model.open(bundle, entry.format.value, precision=entry.precision) as model:
+            frames = _frames_for(bundle.manifest, entry, model.engine)
             engine = f"{model.engine.name} {model.engine.version} ({model.engine.kernel})"
             for frame, output in frames:
                 difference = _difference(bundle, model, frame, output)
@@ -88,6 +84,18 @@ def _verify_model(bundle: Bundle, entry: ModelEntry) -> Check:
         return Check(subject=entry.file, outcome=Outcome.FAILED, detail="no golden frame covers it")
     detail = f"{len(frames)} golden frames answered as promised in {engine}"
     return Check(subject=entry.file, outcome=Outcome.OK, detail=detail)
+
+
+def _frames_for(
+    manifest: Manifest, entry: ModelEntry, engine: Engine
+) -> list[tuple[GoldenFrame, GoldenOutput]]:
+    """Return the answers that an engine must give: those of its own kernel where there are any."""
+    frames = []
+    for frame in manifest.golden:
+        outputs = [output for output in frame.outputs if output.file == entry.file]
+        own = [output for output in outputs if output.engine.kernel == engine.kernel]
+        frames += [(frame, output) for output in (own or outputs)[:1]]
+    return frames
 
 
 def _difference(bundle: Bundle, model: Model, frame: GoldenFrame, output: GoldenOutput) -> float:

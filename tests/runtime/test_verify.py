@@ -6,7 +6,8 @@ import pytest
 
 import linegate_runtime
 from linegate_bundle.bundle import Bundle, write_bundle
-from linegate_bundle.manifest import Manifest
+from linegate_bundle.manifest import Manifest, ModelFormat
+from linegate_runtime import verify
 from linegate_runtime.cli import main
 from tests.support import TINY_BUNDLE
 
@@ -80,3 +81,23 @@ def test_a_damaged_bundle_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFix
     path.write_bytes(content)
     assert main(["verify", str(path)]) == 3
     assert "the file is damaged" in capsys.readouterr().err
+
+
+def test_a_device_is_held_against_the_answers_of_its_own_kernel() -> None:
+    with Bundle.open(TINY_BUNDLE, linegate_runtime.__version__) as bundle:
+        manifest = bundle.manifest
+    entry = manifest.model(ModelFormat.TFLITE)
+    stored = {
+        output.engine.kernel
+        for frame in manifest.golden
+        for output in frame.outputs
+        if output.file == entry.file
+    }
+    assert stored == {"xnnpack", "builtin"}
+    for kernel in sorted(stored):
+        engine = msgspec.structs.replace(entry.engine, kernel=kernel)
+        frames = verify._frames_for(manifest, entry, engine)
+        assert len(frames) == len(manifest.golden)
+        assert {output.engine.kernel for _, output in frames} == {kernel}
+    unknown = msgspec.structs.replace(entry.engine, kernel="another")
+    assert len(verify._frames_for(manifest, entry, unknown)) == len(manifest.golden)
