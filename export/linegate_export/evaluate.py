@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from linegate_bundle.decide import Decision, decide, dequantize, probabilities
 from linegate_bundle.manifest import (
+    CLASS_MAP,
     LOGITS,
     Activation,
     ArtifactAccuracy,
@@ -84,6 +85,31 @@ def evaluate(
     )
 
 
+def class_maps(artifact: Artifact, pixels: UInt8Array) -> Float64Array | None:
+    """Return the class maps of pictures, ``(n, height, width, logits)``; None if there are none.
+
+    Args:
+        artifact: what to run, in one thread.
+        pixels: uint8 ``(n, height, width, channels)``.
+
+    Raises:
+        EngineError: the engine is missing, refuses the model or gives what is not finite.
+    """
+    entry = artifact.entry
+    if CLASS_MAP not in {tensor.name for tensor in entry.outputs} or len(pixels) == 0:
+        return None
+    quantization = entry.output(CLASS_MAP).quantization
+    backend = BACKENDS.load(entry.format.value)(entry, artifact.content, threads=1)
+    try:
+        found = [
+            dequantize(backend.invoke(encode(picture, entry.input.dtype))[CLASS_MAP], quantization)
+            for picture in pixels
+        ]
+    finally:
+        backend.close()
+    return np.stack(found)
+
+
 @dataclasses.dataclass(frozen=True)
 class Score:
     """An evaluation held against the truth.
@@ -92,13 +118,18 @@ class Score:
         evaluation: what the artifact said.
         decisions: what follows from it by the bundle's policy.
         accuracy: the figures for the manifest.
-        correct: how many labels are right.
+        right: whether each label is, ``(n,)``.
     """
 
     evaluation: Evaluation
     decisions: tuple[Decision, ...]
     accuracy: ArtifactAccuracy
-    correct: int
+    right: npt.NDArray[np.bool_]
+
+    @property
+    def correct(self) -> int:
+        """How many labels are right."""
+        return int(self.right.sum())
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -125,14 +156,15 @@ def score(
     decisions = evaluation.decisions(labels, policy)
     given = [decision.label for decision in decisions]
     floats = [decision.label for decision in reference.decisions(labels, policy)]
-    correct = sum(one == other for one, other in zip(given, pictures.labels, strict=True))
+    right = np.array(given) == np.array(pictures.labels)
+    correct = int(right.sum())
     defective = pictures.defective(labels)
     defect_probability = evaluation.defect_probability(labels)
     counts = count_verdicts(defect_probability, defective, policy)
     return Score(
         evaluation=evaluation,
         decisions=decisions,
-        correct=correct,
+        right=right,
         accuracy=ArtifactAccuracy(
             artifact=evaluation.artifact.entry.file,
             accuracy=correct / len(given),

@@ -29,7 +29,7 @@ from linegate_bundle.run_folder import Part, RunFolder, RunRecord, SplitRow, rea
 from linegate_export import conversions, graph, reference, tflite_interop
 from linegate_export.assess import Context, Evaluations, assess
 from linegate_export.conversion import Artifact
-from linegate_export.evaluate import Evaluation, evaluate
+from linegate_export.evaluate import Evaluation, class_maps, evaluate
 from linegate_export.findings import FLOAT32, INT8_ONNX, INT8_TFLITE, Findings
 from linegate_export.gate import GateResult
 from linegate_export.golden import Golden, choose_frames, make_golden, tolerance
@@ -44,7 +44,7 @@ from linegate_export.pictures import (
     load_pictures,
 )
 from linegate_export.progress import Steps
-from linegate_export.report import key_figure, render
+from linegate_export.report import MOST_FLIPS, Maps, key_figure, render
 from linegate_export.summary import Summary, encode_summary
 
 MINIMUM_RUNTIME = "0.1.0"
@@ -128,7 +128,8 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
     steps("Choosing thresholds, judging, writing the report")
     context = _context(options, source, converted)
     findings = assess(context, evaluations, source.test, source.calibration)
-    sidecars = _sidecars(outputs, source, findings)
+    maps = _class_maps(findings)
+    sidecars = _sidecars(outputs, source, findings, maps)
     if not findings.summary.passed:
         outputs.write_failed(sidecars)
         failures = GateResult(checks=findings.summary.checks).failures
@@ -141,7 +142,7 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
     golden = _golden(source, evaluations, shipped, findings.summary.policy, model)
     manifest = _manifest(findings, shipped, golden)
     members = {artifact.entry.file: artifact.content for artifact in shipped}
-    members |= {**golden.members, REPORT: render(findings)}
+    members |= {**golden.members, REPORT: render(findings, maps=maps)}
     return ExportResult(
         outputs, outputs.write_passed(manifest, members, sidecars), findings.summary
     )
@@ -232,7 +233,21 @@ def _context(options: ExportOptions, source: _Source, converted: conversions.Con
     )
 
 
-def _sidecars(outputs: Outputs, source: _Source, findings: Findings) -> dict[Path, bytes]:
+def _class_maps(findings: Findings) -> Maps:
+    """Return the maps of float and int8 for the pictures that the report shows with them."""
+    places = findings.flips[:MOST_FLIPS]
+    before, after = (
+        class_maps(score.evaluation.artifact, findings.test.pixels[places])
+        for score in (findings.float32, findings.tflite)
+    )
+    if before is None or after is None:
+        return {}
+    return dict(zip(places, zip(before, after, strict=True), strict=True))
+
+
+def _sidecars(
+    outputs: Outputs, source: _Source, findings: Findings, maps: Maps
+) -> dict[Path, bytes]:
     """Return what lies beside the bundle.
 
     Times are told only here: the bundle has the same bytes every time.
@@ -240,7 +255,7 @@ def _sidecars(outputs: Outputs, source: _Source, findings: Findings) -> dict[Pat
     artifacts = {name: score.evaluation.artifact for name, score in findings.scores.items()}
     latency = measure_latency(artifacts, source.test.pixels)
     sidecars = {
-        outputs.report: render(findings, latency),
+        outputs.report: render(findings, latency, maps),
         outputs.accuracy: encode_summary(findings.summary, latency),
     }
     if outputs.figure is not None:

@@ -11,8 +11,16 @@ import sklearn.metrics
 from matplotlib.figure import Figure
 
 from linegate_bundle.manifest import ArtifactAccuracy, DecisionPolicy
+from linegate_export.evaluate import Score
 from linegate_export.quantization.errors import OperatorError
-from linegate_report.figure import DEFECT_COLOUR, GOOD_COLOUR, STYLE, UNSURE_COLOUR
+from linegate_report.figure import (
+    DEFECT_COLOUR,
+    GOOD_COLOUR,
+    STYLE,
+    UNSURE_COLOUR,
+    draw_reliability,
+)
+from linegate_report.reliability import reliability
 
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -60,6 +68,18 @@ def histogram(
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 3.0), layout="constrained")
         _draw_histogram(figure.subplots(), defect_probability, defective, policy)
+        return figure
+
+
+def reliability_diagram(scores: Sequence[tuple[str, Score]]) -> Figure:
+    """Draw accuracy over confidence of some artifacts side by side."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.8 * len(scores), 3.4), layout="constrained")
+        panels = figure.subplots(1, len(scores), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, (title, score) in zip(panels, scores, strict=True):
+            confidence = score.evaluation.probabilities.max(axis=1)
+            draw_reliability(axes, reliability(confidence, score.right), title)
+        panels[0].set_ylabel("share that is right, 95 % interval")
         return figure
 
 

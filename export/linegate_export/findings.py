@@ -30,6 +30,8 @@ class Findings:
         engine_spread: largest difference of a logit between int8 TFLite and int8 ONNX.
         images: pictures by part of the split.
         versions: of the libraries that took part.
+        flips: places of the test pictures that do not get one label from all artifacts, those
+            whose defect probability changes most first.
     """
 
     summary: Summary
@@ -41,6 +43,17 @@ class Findings:
     engine_spread: float
     images: dict[str, int]
     versions: dict[str, str]
+
+    @property
+    def flips(self) -> list[int]:
+        """See the class."""
+        labels = zip(*(score.labels for score in self.scores.values()), strict=True)
+        flipped = [place for place, given in enumerate(labels) if len(set(given)) > 1]
+        before, after = (
+            score.evaluation.defect_probability(self.record.labels)
+            for score in (self.float32, self.tflite)
+        )
+        return sorted(flipped, key=lambda place: -abs(before[place] - after[place]))
 
     @property
     def float32(self) -> Score:

@@ -1,27 +1,39 @@
 """The report for people: one HTML file that needs no network and no other file."""
 
+import dataclasses
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from linegate_bundle.manifest import Verdict
+from linegate_bundle.decide import Float64Array
+from linegate_bundle.manifest import Activation, Verdict
+from linegate_bundle.preprocess import UInt8Array
 from linegate_export import figures
-from linegate_export.findings import FLOAT32, Findings
-from linegate_report.figure import confusion, to_png, to_svg_uri
+from linegate_export.findings import FLOAT32, INT8_TFLITE, Findings
+from linegate_report.figure import confusion, data_uri, to_png, to_svg_uri
+from linegate_report.heat import heat_overlay, input_picture, side_by_side, to_jpeg
 from linegate_report.page import Picture, environment, thumbnail
 
 _MOST_EXAMPLES = 8
 _MOST_ERRORS = 12
-_MOST_FLIPS = 12
+MOST_FLIPS = 12
+_THUMBNAIL_SIDE = 160
+
+Maps = Mapping[int, tuple[Float64Array, Float64Array]]
+"""Class maps of float and of int8 TFLite by the place of the test picture."""
 
 
-def render(findings: Findings, latency: Mapping[str, float] | None = None) -> bytes:
+def render(
+    findings: Findings, latency: Mapping[str, float] | None = None, maps: Maps | None = None
+) -> bytes:
     """Return the report as UTF-8 HTML; the same in, the same out.
 
     Args:
         findings: what to tell.
         latency: milliseconds of one inference by artifact; None leaves them out.
+        maps: class maps of pictures that flip; None leaves them out.
     """
     labels = [label.name for label in findings.record.labels]
     text = (
@@ -43,11 +55,16 @@ def render(findings: Findings, latency: Mapping[str, float] | None = None) -> by
                     findings.summary.policy,
                 )
             ),
+            reliability=to_svg_uri(
+                figures.reliability_diagram(
+                    [(FLOAT32, findings.float32), (INT8_TFLITE, findings.tflite)]
+                )
+            ),
             confusion=to_svg_uri(confusion(findings.test.labels, findings.tflite.labels, labels)),
             examples=_examples(findings),
             errors=_errors(findings),
-            flips=_flips(findings),
-            flip_count=len(_flipped(findings)),
+            flips=_flips(findings, maps or {}),
+            flip_count=len(findings.flips),
             error_count=len(findings.test) - findings.tflite.correct,
         )
     )
@@ -115,24 +132,34 @@ def _errors(findings: Findings) -> list[Picture]:
     return [_picture(findings, index) for index in wrong[:_MOST_ERRORS]]
 
 
-def _flipped(findings: Findings) -> list[int]:
+def _flips(findings: Findings, maps: Maps) -> list[Picture]:
+    """Show pictures on which the artifacts do not all give one label, each with its maps."""
     return [
-        index
-        for index, labels in enumerate(
-            zip(*(score.labels for score in findings.scores.values()), strict=True)
-        )
-        if len(set(labels)) > 1
+        dataclasses.replace(_picture(findings, index), uri=_pair(findings, index, maps))
+        for index in findings.flips[:MOST_FLIPS]
     ]
 
 
-def _flips(findings: Findings) -> list[Picture]:
-    """Show pictures on which the artifacts do not all give one label, greatest change first."""
-    before, after = (
-        score.evaluation.defect_probability(findings.record.labels)
-        for score in (findings.float32, findings.tflite)
-    )
-    flipped = sorted(_flipped(findings), key=lambda index: -abs(before[index] - after[index]))
-    return [_picture(findings, index) for index in flipped[:_MOST_FLIPS]]
+def _pair(findings: Findings, index: int, maps: Maps) -> str:
+    """Draw a picture, and beside it what speaks for int8's label in float and in int8."""
+    pixels, colour = findings.test.pixels[index], findings.record.preprocess.colour
+    pictures = [input_picture(pixels, colour)]
+    if index in maps:
+        names = [label.name for label in findings.record.labels]
+        place = names.index(findings.tflite.decisions[index].label)
+        one_logit = findings.record.activation is Activation.SIGMOID
+        for values in maps[index]:
+            # One logit speaks for the second label, and so against the first.
+            own = (2 * place - 1) * values[..., 0] if one_logit else values[..., place]
+            pictures.append(heat_overlay(pixels, colour, own.astype(np.float32)))
+    small = [_small(picture) for picture in pictures]
+    return data_uri("image/jpeg", to_jpeg(side_by_side(small)))
+
+
+def _small(picture: UInt8Array) -> UInt8Array:
+    factor = _THUMBNAIL_SIDE / max(picture.shape[:2])
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST
+    return cv2.resize(picture, None, fx=factor, fy=factor, interpolation=method).view(np.uint8)
 
 
 def _picture(findings: Findings, index: int) -> Picture:

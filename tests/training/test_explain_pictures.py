@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from linegate_bundle.manifest import Colour
+from linegate_report.heat import AGAINST_COLOUR, FOR_COLOUR, heat_overlay, side_by_side
 from linegate_training.explain.explanation import (
     FilterBank,
     HeatMap,
@@ -12,13 +13,9 @@ from linegate_training.explain.explanation import (
     StageKind,
 )
 from linegate_training.explain.pictures import (
-    AGAINST_COLOUR,
-    FOR_COLOUR,
     filter_sheet,
-    heat_overlay,
     map_sheet,
     raw_heat,
-    side_by_side,
     strongest_channels,
     to_png,
 )
@@ -38,7 +35,7 @@ def test_what_speaks_for_and_against_has_the_two_colours() -> None:
 
 def test_an_overlay_keeps_the_size_and_is_grey_where_nothing_speaks() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
-    drawn = heat_overlay(pixels, Colour.RGB, heat([0, 0, 9], [0, 0, 9]))
+    drawn = heat_overlay(pixels, Colour.RGB, heat([0, 0, 9], [0, 0, 9]).values)
     assert drawn.shape == (20, 30, 3)
     assert (drawn[:, 0] == drawn[:, 0, :1]).all()
     assert (drawn[:, -1, 2] > drawn[:, -1, 0]).all()
@@ -46,7 +43,7 @@ def test_an_overlay_keeps_the_size_and_is_grey_where_nothing_speaks() -> None:
 
 def test_a_heat_map_of_zeros_leaves_the_picture() -> None:
     pixels = np.full((8, 8, 1), 77, np.uint8)
-    assert (heat_overlay(pixels, Colour.GRAY, heat([0.0])) == 77).all()
+    assert (heat_overlay(pixels, Colour.GRAY, heat([0.0]).values) == 77).all()
 
 
 def test_channels_that_vary_come_before_those_that_are_high_everywhere() -> None:

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linegate_bundle.decide import Float64Array
-from linegate_training.report.calibration import calibrate, fit_temperature, reliability
+from linegate_report.reliability import reliability
+from linegate_training.report.calibration import calibrate, fit_temperature
 from linegate_training.report.evaluation import IntArray
 from tests.training.evaluations import THREE, evaluation
 

@@ -11,6 +11,9 @@ import numpy.typing as npt
 import sklearn.metrics
 from matplotlib.figure import Figure
 
+from linegate_report.reliability import Reliability
+from linegate_report.statistics import exact_interval
+
 GOOD_COLOUR = "#2b7bba"
 DEFECT_COLOUR = "#d95f0e"
 UNSURE_COLOUR = "#9a9a9a"
@@ -35,6 +38,19 @@ def confusion(truth: Sequence[str], given: Sequence[str], labels: Sequence[str])
         figure = Figure(figsize=(side, side), layout="constrained")
         _draw_confusion(figure.subplots(), counts, labels)
         return figure
+
+
+def draw_reliability(axes: Any, found: Reliability, title: str) -> None:
+    """Draw accuracy over confidence with exact 95 % intervals."""
+    intervals = [exact_interval(one.right, one.count) for one in found.bins]
+    confidence = [one.confidence for one in found.bins]
+    accuracy = [one.accuracy for one in found.bins]
+    axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.8, linestyle="--")
+    axes.vlines(confidence, [one.low for one in intervals], [one.high for one in intervals],
+                color=GOOD_COLOUR, linewidth=1, alpha=0.6)  # fmt: skip
+    axes.plot(confidence, accuracy, "o-", color=GOOD_COLOUR, markersize=4, linewidth=1)
+    axes.set_title(f"{title}: error {100 * found.error:.1f} %", fontsize="medium")
+    axes.set(xlabel="confidence in the label given")
 
 
 def to_svg_uri(figure: Figure) -> str:

@@ -8,16 +8,14 @@ from pathlib import Path
 from linegate_bundle.atomic import write_atomic
 from linegate_bundle.errors import ConfigError, OutputError
 from linegate_report.figure import data_uri
+from linegate_report.heat import heat_overlay, input_picture, to_jpeg
 from linegate_report.page import environment
 from linegate_training.explain.explanation import Explanation
 from linegate_training.explain.pictures import (
     filter_sheet,
-    heat_overlay,
-    input_picture,
     map_sheet,
     raw_heat,
     strongest_channels,
-    to_jpeg,
     to_png,
 )
 from linegate_training.explain.source import Source
@@ -74,7 +72,7 @@ def picture_files(source: Source, explained: Sequence[Explained]) -> dict[str, b
         stem = f"{number:02}-{_plain(one.path.stem)}"
         colour = explanation.colour
         files[f"{stem}.input.png"] = to_png(input_picture(explanation.pixels, colour))
-        overlay = heat_overlay(explanation.pixels, colour, explanation.heat)
+        overlay = heat_overlay(explanation.pixels, colour, explanation.heat.values)
         files[f"{stem}.heat.png"] = to_png(overlay)
         files[f"{stem}.map.png"] = to_png(raw_heat(explanation.heat))
         for place, stage in enumerate(explanation.stages, start=1):

@@ -8,23 +8,16 @@ import numpy.typing as npt
 
 from linegate_bundle.manifest import Colour
 from linegate_bundle.preprocess import UInt8Array
+from linegate_report.heat import input_picture, scaled, tint
 from linegate_training.explain.explanation import FilterBank, Float32Array, HeatMap, Stage
 
 MOST_CHANNELS = 16
 MOST_FILTERS = 64
-FOR_COLOUR = (217, 95, 14)
-"""RGB of what speaks for the label of a heat map, the house's colour of defects."""
-AGAINST_COLOUR = (43, 123, 186)
-"""RGB of what speaks against it, the house's colour of good parts."""
-
 _TILE_SIDE = 96
 _COLUMNS = 8
 _GAP = 3
 _RGB_CHANNELS = 3
-_STRONGEST_TINT = 0.6
-"""Share of the colour where a heat map is strongest; the rest is the picture."""
 _MAP_SIDE = 224
-_JPEG_QUALITY = 85
 
 
 def filter_sheet(bank: FilterBank) -> UInt8Array:
@@ -58,28 +51,6 @@ def strongest_channels(maps: Float32Array, most: int = MOST_CHANNELS) -> list[in
     return [int(channel) for channel in np.lexsort((-level, -variation))[:most]]
 
 
-def input_picture(pixels: UInt8Array, colour: Colour) -> UInt8Array:
-    """Return a model's input as BGR."""
-    code = cv2.COLOR_RGB2BGR if colour is Colour.RGB else cv2.COLOR_GRAY2BGR
-    return cv2.cvtColor(pixels, code).view(np.uint8)
-
-
-def heat_overlay(pixels: UInt8Array, colour: Colour, heat: HeatMap) -> UInt8Array:
-    """Tint a picture where something speaks for or against a label, at the input's size.
-
-    The picture is drawn in grey, so that all colour in it is the heat map's. The tint
-    is full where the map is strongest, whichever its sign.
-    """
-    picture = input_picture(pixels, colour)
-    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[..., np.newaxis].astype(np.float32)
-    height, width = picture.shape[:2]
-    resized = cv2.resize(_scaled(heat), (width, height), interpolation=cv2.INTER_LINEAR)
-    values = resized.astype(np.float32)
-    share = _STRONGEST_TINT * np.abs(values)[..., np.newaxis]
-    mixed = (1 - share) * grey + share * _tint(values)
-    return mixed.round().astype(np.uint8)
-
-
 def raw_heat(heat: HeatMap, side: int = _MAP_SIDE) -> UInt8Array:
     """Draw a heat map cell by cell; white is 0, the colours are those of the overlay.
 
@@ -87,42 +58,17 @@ def raw_heat(heat: HeatMap, side: int = _MAP_SIDE) -> UInt8Array:
         heat: the map.
         side: longer side of the result in pixels, about.
     """
-    values = _scaled(heat)
+    values = scaled(heat.values)
     share = np.abs(values)[..., np.newaxis]
-    drawn = ((1 - share) * 255 + share * _tint(values)).round().astype(np.uint8)
+    drawn = ((1 - share) * 255 + share * tint(values)).round().astype(np.uint8)
     factor = max(1, round(side / max(drawn.shape[:2])))
     return drawn.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def side_by_side(pictures: Sequence[UInt8Array]) -> UInt8Array:
-    """Join BGR pictures of the same height with a white gap between them."""
-    gap = np.full((pictures[0].shape[0], _GAP, 3), 255, np.uint8)
-    joined = [part for picture in pictures for part in (gap, picture)][1:]
-    return np.concatenate(joined, axis=1)
 
 
 def to_png(picture: UInt8Array) -> bytes:
     """Return a BGR picture as the bytes of a PNG file."""
     _, content = cv2.imencode(".png", picture)
     return content.tobytes()
-
-
-def to_jpeg(picture: UInt8Array) -> bytes:
-    """Return a BGR picture as the bytes of a JPEG file, a fifth of a PNG's size, for pages."""
-    _, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return content.tobytes()
-
-
-def _scaled(heat: HeatMap) -> Float32Array:
-    """Return the values with the largest, whichever its sign, at 1 or -1."""
-    largest = np.abs(heat.values).max()
-    return heat.values if largest == 0 else heat.values / largest
-
-
-def _tint(values: Float32Array) -> Float32Array:
-    """Give each value the colour of its sign, BGR."""
-    colours = np.array([AGAINST_COLOUR[::-1], FOR_COLOUR[::-1]], np.float32)
-    return colours[(values > 0).astype(np.int64)]
 
 
 def _coloured(values: Float32Array) -> UInt8Array:

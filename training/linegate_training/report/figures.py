@@ -10,11 +10,11 @@ import sklearn.metrics
 from matplotlib.figure import Figure
 
 from linegate_bundle.decide import Float64Array
-from linegate_report.figure import DEFECT_COLOUR, GOOD_COLOUR, STYLE
+from linegate_report.figure import DEFECT_COLOUR, GOOD_COLOUR, STYLE, draw_reliability
 from linegate_report.statistics import BoolArray, area_under_roc, exact_interval
 from linegate_training.fitting.history import HistoryRow
 from linegate_training.options import Monitor
-from linegate_training.report.calibration import Calibration, Reliability
+from linegate_training.report.calibration import Calibration
 from linegate_training.report.history import best_row, stages
 
 _HISTOGRAM_BINS = 40
@@ -118,8 +118,8 @@ def reliability_diagram(calibration: Calibration) -> Figure:
         bins = calibration.before.bins + calibration.after.bins
         left.set_xlim(min(one.confidence for one in bins) - 0.02, 1.02)
         left.set_ylim(min(exact_interval(one.right, one.count).low for one in bins) - 0.02, 1.02)
-        _draw_reliability(left, calibration.before, "as it is")
-        _draw_reliability(right, calibration.after, f"temperature {calibration.temperature:.2f}")
+        draw_reliability(left, calibration.before, "as it is")
+        draw_reliability(right, calibration.after, f"temperature {calibration.temperature:.2f}")
         left.set_ylabel("share that is right, 95 % interval")
         return figure
 
@@ -134,18 +134,6 @@ def _draw_stage(axes: Any, rows: Sequence[HistoryRow], what: str, start: int) ->
         axes.plot(epochs, values, style, color=colour, marker=marker, markersize=4, label=label)
     axes.annotate(rows[0].stage, (start + 1, 1), (2, -2), xycoords=("data", "axes fraction"),
                   textcoords="offset points", va="top", fontsize=8, color="#5a6169")  # fmt: skip
-
-
-def _draw_reliability(axes: Any, found: Reliability, title: str) -> None:
-    intervals = [exact_interval(one.right, one.count) for one in found.bins]
-    confidence = [one.confidence for one in found.bins]
-    accuracy = [one.accuracy for one in found.bins]
-    axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=0.8, linestyle="--")
-    axes.vlines(confidence, [one.low for one in intervals], [one.high for one in intervals],
-                color=GOOD_COLOUR, linewidth=1, alpha=0.6)  # fmt: skip
-    axes.plot(confidence, accuracy, "o-", color=GOOD_COLOUR, markersize=4, linewidth=1)
-    axes.set_title(f"{title}: error {100 * found.error:.1f} %", fontsize="medium")
-    axes.set(xlabel="confidence in the label given")
 
 
 def _thin(x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Array]:

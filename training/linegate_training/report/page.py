@@ -9,8 +9,8 @@ import numpy as np
 from linegate_bundle.manifest import Colour
 from linegate_bundle.preprocess import UInt8Array
 from linegate_report.figure import confusion, data_uri, to_svg_uri
+from linegate_report.heat import heat_overlay, input_picture, side_by_side, to_jpeg
 from linegate_report.page import Picture, environment
-from linegate_training.explain.pictures import heat_overlay, input_picture, side_by_side, to_jpeg
 from linegate_training.report import figures, words
 from linegate_training.report.findings import Findings
 from linegate_training.report.worst import WorstError
@@ -83,7 +83,10 @@ def _curves(findings: Findings) -> list[figures.Curve]:
 def _worst_picture(findings: Findings, error: WorstError) -> Picture:
     test, colour = findings.test, findings.record.preprocess.colour
     row, decision = test.rows[error.place], test.decisions[error.place]
-    pair = [input_picture(error.pixels, colour), heat_overlay(error.pixels, colour, error.heat)]
+    pair = [
+        input_picture(error.pixels, colour),
+        heat_overlay(error.pixels, colour, error.heat.values),
+    ]
     joined = side_by_side([_small(picture, _THUMBNAIL_SIDE) for picture in pair])
     return Picture(
         uri=data_uri("image/jpeg", to_jpeg(joined)),
