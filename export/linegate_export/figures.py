@@ -21,6 +21,7 @@ from linegate_report.figure import (
     draw_reliability,
 )
 from linegate_report.reliability import reliability
+from linegate_report.statistics import exact_interval
 
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -76,9 +77,17 @@ def reliability_diagram(scores: Sequence[tuple[str, Score]]) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.8 * len(scores), 3.4), layout="constrained")
         panels = figure.subplots(1, len(scores), sharex=True, sharey=True, squeeze=False)[0]
-        for axes, (title, score) in zip(panels, scores, strict=True):
-            confidence = score.evaluation.probabilities.max(axis=1)
-            draw_reliability(axes, reliability(confidence, score.right), title)
+        found = [
+            reliability(score.evaluation.probabilities.max(axis=1), score.right)
+            for _, score in scores
+        ]
+        bins = [one for each in found for one in each.bins]
+        panels[0].set_xlim(min(one.confidence for one in bins) - 0.02, 1.02)
+        panels[0].set_ylim(
+            min(exact_interval(one.right, one.count).low for one in bins) - 0.02, 1.02
+        )
+        for axes, each, (title, _) in zip(panels, found, scores, strict=True):
+            draw_reliability(axes, each, title)
         panels[0].set_ylabel("share that is right, 95 % interval")
         return figure
 

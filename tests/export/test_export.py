@@ -15,7 +15,7 @@ import pytest
 import linegate_runtime
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import ConfigError, DataError, GateError, OutputError
-from linegate_bundle.manifest import Activation, ModelFormat
+from linegate_bundle.manifest import Activation
 from linegate_bundle.run_folder import Part, RunFolder, encode_split, read_split, sha256_file
 from linegate_export import outputs
 from linegate_export.exporter import ExportResult, export
@@ -172,6 +172,8 @@ def test_three_labels_with_softmax_and_the_float_model_inside(
         out=tmp_path,
         name="bars",
         further=tuple(Further),
+        embedding=True,
+        interop=True,
         targets=PolicyTargets(vote_frames=1),
     )
     result = export(options)
@@ -185,8 +187,12 @@ def test_three_labels_with_softmax_and_the_float_model_inside(
             "model.float32.tflite",
             "model.float16.tflite",
         }
-        assert bundle.manifest.model(ModelFormat.TFLITE).output("logits").shape == (1, 3)
+        for entry in bundle.manifest.models:
+            assert entry.output("logits").shape == (1, 3)
+            assert entry.output("embedding").shape == (1, 16)
         assert {check.outcome for check in verify(bundle)} == {Outcome.OK}
+    assert result.outputs.interop == tmp_path / "bars-1.0.0.interop.tflite"
+    assert b"blob" in result.outputs.interop.read_bytes()
     assert result.summary.test.defects == 133
     assert result.summary.test.int8_tflite.accuracy.share >= 0.9
     assert set(result.summary.test.further) == {"float32 TFLite", "float16 TFLite"}
