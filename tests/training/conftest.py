@@ -1,11 +1,15 @@
 """Fixtures of the training's tests."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from linegate_training.tensorflow_switches import set_switches
 from tests.training.pictures import write_photographs
+
+if TYPE_CHECKING:
+    import keras
 
 set_switches()
 
@@ -33,3 +37,13 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     from linegate_training import run_writer
 
     monkeypatch.setattr(run_writer, "write_report", lambda *_, **__: None)
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "keras.Model":
+    """Let trainings take a tiny network, and write weights for it to ``weights.keras``."""
+    from linegate_training import run
+    from tests.training import tiny
+
+    monkeypatch.setattr(run, "load_network", lambda *_: tiny.TINY)
+    return tiny.pretrained(tmp_path / "weights.keras")
