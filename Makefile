@@ -87,8 +87,7 @@ test-device-old: $(DEVICE_OLD)/.installed $(DEVICE_TEST)/.installed
 
 # Each prints a table and writes build/benchmarks/NAME.json. Trainings that are finished are
 # taken from there; remove build/benchmarks to do all again.
-BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 \
-	export-accuracy export-repair
+BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 export-accuracy export-repair
 
 .PHONY: $(addprefix bench-,$(BENCHMARKS))
 $(addprefix bench-,$(BENCHMARKS)): bench-%: $(WORKSTATION)/.developed
