@@ -20,6 +20,7 @@ from linegate_bundle.manifest import (
     NAME_PATTERN,
     SCHEMA_VERSION,
     VERSION_PATTERN,
+    Colour,
     DecisionPolicy,
     Manifest,
     Precision,
@@ -95,7 +96,7 @@ class _Source:
 
 
 def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None) -> ExportResult:
-    """Export a run; the same run gives the same bytes with the same libraries.
+    """Export a run; the same run gives the same bundle, byte for byte, with the same libraries.
 
     Args:
         options: what to export and where to.
@@ -160,6 +161,11 @@ def _plan(options: ExportOptions, record: RunRecord) -> Outputs:
     ):
         if not re.fullmatch(pattern, value):
             raise ConfigError(f"{option}: expected {pattern}, got {value!r}")
+    if options.interop and record.preprocess.colour is not Colour.RGB:
+        raise ConfigError(
+            f"--interop: expected a model that takes colour, got {record.preprocess.colour}; "
+            "MediaPipe opens no other"
+        )
     outputs = Outputs.plan(
         options.out, name, options.version, options.figures, interop=options.interop
     )
@@ -265,7 +271,6 @@ def _sidecars(
             artifacts[INT8_TFLITE],
             source.record.labels,
             source.record.activation,
-            source.record.preprocess.colour,
             source.test.pixels[:_COMPARED_FOR_INTEROP],
         )
     return sidecars
@@ -291,6 +296,7 @@ def _golden(
         evaluations.tflite.probabilities,
         evaluations.tflite.defect_probability(record.labels),
         [names.index(label) for label in source.test.labels],
+        record.labels,
         policy,
     )
     largest = float(np.abs(evaluations.float32.logits).max())

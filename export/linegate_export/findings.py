@@ -8,6 +8,7 @@ from linegate_export.evaluate import Score
 from linegate_export.measured import Measured
 from linegate_export.pictures import Pictures
 from linegate_export.policy import PolicyTargets
+from linegate_export.quantization.recipe import Attempt
 from linegate_export.summary import Summary
 
 FLOAT32 = "float32"
@@ -43,6 +44,11 @@ class Findings:
     engine_spread: float
     images: dict[str, int]
     versions: dict[str, str]
+
+    @property
+    def taken(self) -> Attempt | None:
+        """The int8 model that was taken; None if nothing is known about it."""
+        return next((one for one in self.summary.attempts if one.taken), None)
 
     @property
     def flips(self) -> list[int]:

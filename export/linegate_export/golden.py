@@ -24,6 +24,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from linegate_bundle.decide import most_probable
 from linegate_bundle.errors import DataError
 from linegate_bundle.images import decode_image
 from linegate_bundle.manifest import (
@@ -32,6 +33,7 @@ from linegate_bundle.manifest import (
     DecisionPolicy,
     GoldenFrame,
     GoldenOutput,
+    Label,
     ModelEntry,
     ModelFormat,
     Precision,
@@ -71,6 +73,7 @@ def choose_frames(
     probabilities: Float64Array,
     defect_probability: Float64Array,
     truth: Sequence[int],
+    labels: Sequence[Label],
     policy: DecisionPolicy,
 ) -> list[int]:
     """Choose the clearest picture of every label, the hardest, those nearest to either threshold.
@@ -81,6 +84,7 @@ def choose_frames(
         probabilities: shape ``(n, labels)``.
         defect_probability: shape ``(n,)``.
         truth: index of each picture's true label, length n.
+        labels: of the model, in order.
         policy: the distance to its thresholds is taken in log-odds.
 
     Returns:
@@ -88,10 +92,10 @@ def choose_frames(
     """
     true = np.asarray(truth)
     chosen: list[int] = []
+    given = np.array([most_probable(row, labels) for row in probabilities])
     for label in sorted(set(truth)):
         own = np.flatnonzero(true == label)
         chosen.append(int(own[np.argmax(probabilities[own, label])]))
-    given = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(given != true)
     surest = wrong[np.argsort(-probabilities[wrong, given[wrong]], kind="stable")]
     chosen += [int(index) for index in surest[:_HARDEST] if int(index) not in chosen]

@@ -27,11 +27,20 @@ def layer_of(operator: Operator, file: TfliteFile, layers: Sequence[str]) -> str
     if given:
         return given[0]
     places = {name: place for place, name in enumerate(layers)}
-    found = [places[name] for name in layers_in(written.name) if name in places]
+    found = [
+        places[name]
+        for candidates in layers_in(written.name)
+        for name in [next((one for one in candidates if one in places), None)]
+        if name is not None
+    ]
     return layers[max(found)] if found else written.name
 
 
-def layers_in(paths: str) -> list[str]:
-    """Return what may be a layer's name in paths such as ``core/block1_conv_1/convolution``."""
+def layers_in(paths: str) -> list[tuple[str, str]]:
+    """Return what may be layers' names in paths such as ``core/block1_conv_1/convolution``.
+
+    Keras numbers a layer's use, and its default names end in a number too. So each is given
+    without its last number first, which is nearly always the layer, then as it stands.
+    """
     parts = [path.split("/")[1] for path in paths.split(";") if "/" in path]
-    return [name for part in parts for name in (part, re.sub(r"_\d+$", "", part))]
+    return [(re.sub(r"_\d+$", "", part), part) for part in parts]

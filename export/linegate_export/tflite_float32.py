@@ -35,7 +35,8 @@ def convert(model: Deployable, saved: Path) -> bytes:
         if unknown is None:
             raise
         operator, path = unknown.groups()
-        layer = next((name for name in layers_in(path) if name in model.layers), path)
+        names = [name for candidates in layers_in(path) for name in candidates]
+        layer = next((name for name in names if name in model.layers), path)
         raise RequirementError(
             f"the layer {layer!r} computes {operator}, and TFLite has no operator for that; use "
             "another layer there"

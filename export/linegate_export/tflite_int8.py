@@ -35,8 +35,8 @@ def convert(
     Requires: a range for every tensor, the input's so that a step is one of the pixel.
     Ensures: every tensor is int8 (biases int32), one scale a channel in every
     convolution, the input is exactly pixel - 128, the outputs are the model's, the
-    batch is one. Operators that write a tensor in ``exempt`` compute in float32, and no
-    other. The same model and ranges give the same bytes.
+    batch is one. No operator computes in float32 but those that write a tensor in ``exempt``
+    (one that only moves values may stay in int8). The same model and ranges give the same bytes.
 
     Args:
         model: the trained model.

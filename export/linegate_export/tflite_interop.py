@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from linegate_bundle.manifest import LOGITS, Activation, Colour, Label
+from linegate_bundle.manifest import LOGITS, Activation, Label
 from linegate_bundle.preprocess import UInt8Array
 from linegate_export.conversion import (
     INPUT,
@@ -33,6 +33,7 @@ LABELS_FILE = "labels.txt"
 _STEP = 1 / 256
 """Of the probabilities; TensorFlow Lite's int8 softmax has no other."""
 
+_COLOURS = 3
 _TOLERATED = 3 * _STEP
 _ZERO_POINT = -128
 _METADATA = "TFLITE_METADATA"
@@ -44,13 +45,12 @@ def convert(
     artifact: Artifact,
     labels: Sequence[Label],
     activation: Activation,
-    colour: Colour,
     pictures: UInt8Array,
 ) -> bytes:
     """Convert int8 TFLite to uint8 TFLite with its activation, labels and metadata.
 
-    Requires: an artifact of :func:`linegate_export.tflite_int8.convert`; labels without line
-    breaks.
+    Requires: an artifact of :func:`linegate_export.tflite_int8.convert` that takes colour, for
+    MediaPipe opens no other; labels without line breaks.
     Ensures: uint8 ``image`` of raw pixels to uint8 ``probabilities``, one a label, which are
     those of the artifact within three steps of 1/256; the same bytes every time.
 
@@ -58,7 +58,6 @@ def convert(
         artifact: the model.
         labels: in order.
         activation: turns the model's logits into probabilities.
-        colour: of the pixels.
         pictures: raw pixels to compare on, uint8 ``(n, height, width, channels)``.
 
     Raises:
@@ -68,11 +67,15 @@ def convert(
     names = [label.name for label in labels]
     if any(len(name.splitlines()) != 1 for name in names):
         raise RequirementError(f"expected labels of one line each, got {names}")
+    if artifact.entry.input.shape[-1] != _COLOURS:
+        raise RequirementError(
+            f"expected a model that takes colour, its input is {artifact.entry.input.shape}"
+        )
     with converting("the conversion to TFLite for other programs"):
         model = read_model(artifact.content)
         _take_unsigned(model, read_tflite(artifact.content))
         _give_probabilities(model, read_tflite(artifact.content), activation)
-        _describe(model, _metadata(colour))
+        _describe(model, _metadata())
         content = write_model(model)
     _ensure_same(content, artifact, activation, pictures)
     packed = io.BytesIO()
@@ -207,14 +210,14 @@ def _describe(model: Any, metadata: bytes) -> None:
     model.metadata = [*(model.metadata or []), entry]
 
 
-def _metadata(colour: Colour) -> bytes:
+def _metadata() -> bytes:
     """Return the metadata: pixels as they are, and where the labels stand.
 
     Numbers are those of the fields in ``metadata_schema.fbs``.
     """
     image: Table = {
         0: INPUT,
-        3: {0: Byte(2), 1: {0: Byte(1 if colour is Colour.RGB else 2)}},  # ImageProperties
+        3: {0: Byte(2), 1: {0: Byte(1)}},  # ImageProperties: RGB
         4: [{0: Byte(1), 1: {0: [0.0], 1: [1.0]}}],  # NormalizationOptions: mean, deviation
         5: {0: [255.0], 1: [0.0]},  # Stats: largest, least
     }

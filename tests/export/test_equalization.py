@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -126,12 +127,50 @@ def test_without_any_layers_that_allow_it_there_is_nothing(
         assert equalize(plain, blob_pictures, model.normalization) is None
 
 
+@pytest.mark.parametrize("inner", ["convolution", "depthwise"])
+def test_a_branch_of_one_layer_reads_and_writes_the_stream_that_it_is_added_to(
+    trained: Callable[[Any], tuple[Deployable, bytes]], blob_pictures: UInt8Array, inner: str
+) -> None:
+    image = keras.Input((nets.SIDE, nets.SIDE, 3), name="image")
+    x = keras.layers.Rescaling(1 / 128, -127 / 128, name="normalization")(image)
+    x = keras.layers.Conv2D(8, 3, 2, "same", activation="relu")(x)
+    if inner == "convolution":
+        branch = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    else:
+        branch = keras.layers.DepthwiseConv2D(3, padding="same", activation="relu")(x)
+    x = keras.layers.Add()([x, branch])
+    x = keras.layers.Conv2D(1, 1, name="class_map")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="logits")(x)
+    probabilities = keras.layers.Activation("sigmoid", name="probabilities")(x)
+    model, plain = trained(keras.Model(image, probabilities))
+    (stream,) = equalization.find_streams(read_tflite(plain))
+    assert len(stream.writers) == 2
+    assert len(stream.readers) == 2
+    expected = logits(plain, model, blob_pictures[:8])
+    equal = equalize(nets.scale_channels(plain, 300.0), blob_pictures, model.normalization)
+    assert equal is not None
+    np.testing.assert_allclose(
+        logits(equal, model, blob_pictures[:8]), expected, atol=1e-3 * np.abs(expected).max()
+    )
+
+
+def test_the_input_is_never_scaled(
+    trained: Callable[[Any], tuple[Deployable, bytes]],
+) -> None:
+    image = keras.Input((nets.SIDE, nets.SIDE, 3), name="image")
+    x = keras.layers.Rescaling(1 / 128, -127 / 128, name="normalization")(image)
+    x = keras.layers.Add()([x, keras.layers.Conv2D(3, 3, padding="same")(x)])
+    x = keras.layers.Conv2D(1, 3, padding="same", name="class_map")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="logits")(x)
+    probabilities = keras.layers.Activation("sigmoid", name="probabilities")(x)
+    _, plain = trained(keras.Model(image, probabilities))
+    assert not equalization.find_streams(read_tflite(plain))
+
+
 def test_what_a_constant_is_added_to_is_left(
     trained: Callable[[Any], tuple[Deployable, bytes]],
 ) -> None:
     """A constant would have to be scaled too."""
-    import keras
-
     image = keras.Input((nets.SIDE, nets.SIDE, 3), name="image")
     x = keras.layers.Rescaling(1 / 128, -127 / 128, name="normalization")(image)
     x = keras.layers.Conv2D(8, 3, 2, "same", activation="relu")(x)

@@ -9,16 +9,19 @@ from linegate_bundle.images import decode_image
 from linegate_bundle.manifest import (
     LOGITS,
     DecisionPolicy,
+    Label,
     ModelEntry,
     ModelFormat,
     Precision,
     Quantization,
+    Role,
     VoteMethod,
     VotePolicy,
 )
 from linegate_export.conversion import INPUT
 from linegate_export.entry import describe
 from linegate_export.golden import choose_frames, encode_picture, tolerance
+from tests.export import nets
 
 POLICY = DecisionPolicy(
     accept_at_most=0.3,
@@ -42,7 +45,9 @@ def entry(format_: ModelFormat, precision: Precision) -> ModelEntry:
 def test_the_clearest_of_each_label_and_then_the_most_borderline_are_chosen() -> None:
     defect = np.array([0.5, 0.31, 0.01, 0.69, 0.99, 0.1, 0.72, 0.9, 0.02, 0.03, 0.95, 0.98])
     truth = [0, 0, 0, 1, 1, 0, 1, 1, 0, 0, 1, 1]
-    chosen = choose_frames(np.stack([1 - defect, defect], axis=1), defect, truth, POLICY)
+    chosen = choose_frames(
+        np.stack([1 - defect, defect], axis=1), defect, truth, nets.PLAIN_AND_BLOB, POLICY
+    )
     assert {2, 4} <= set(chosen)
     assert {1, 3, 6} <= set(chosen)
     assert len(chosen) == 10
@@ -51,14 +56,18 @@ def test_the_clearest_of_each_label_and_then_the_most_borderline_are_chosen() ->
 def test_the_hardest_are_those_that_are_wrong_with_the_greatest_certainty() -> None:
     defect = np.array([*np.linspace(0.29, 0.31, 20), 0.02, 0.97, 0.99, 0.1, 0.6])
     truth = [0] * 20 + [1, 0, 1, 0, 0]
-    chosen = choose_frames(np.stack([1 - defect, defect], axis=1), defect, truth, POLICY)
+    chosen = choose_frames(
+        np.stack([1 - defect, defect], axis=1), defect, truth, nets.PLAIN_AND_BLOB, POLICY
+    )
     assert {20, 21} <= set(chosen)
 
 
 def test_both_thresholds_get_borderline_pictures_even_if_one_has_nearer_ones() -> None:
     defect = np.concatenate([np.full(40, 0.3), [0.6, 0.65, 0.75], [0.01, 0.99]])
     truth = [0] * 40 + [1, 1, 1, 0, 1]
-    chosen = choose_frames(np.stack([1 - defect, defect], axis=1), defect, truth, POLICY)
+    chosen = choose_frames(
+        np.stack([1 - defect, defect], axis=1), defect, truth, nets.PLAIN_AND_BLOB, POLICY
+    )
     assert {40, 41, 42} <= set(chosen)
     assert chosen == sorted(chosen)
 
@@ -70,7 +79,8 @@ def test_every_label_that_occurs_is_covered_and_no_picture_is_twice(
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet(np.ones(labels), count)
     truth = rng.integers(0, labels, count).tolist()
-    chosen = choose_frames(probabilities, probabilities[:, -1], truth, POLICY)
+    names = [Label(name=str(place), role=Role.DEFECT) for place in range(labels)]
+    chosen = choose_frames(probabilities, probabilities[:, -1], truth, names, POLICY)
     assert {truth[index] for index in chosen} == set(truth)
     wrong = int((probabilities.argmax(axis=1) != truth).sum())
     hardest = min(2, wrong)

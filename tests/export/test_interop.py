@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from linegate_bundle.manifest import Activation, Colour, Label, PreprocessSpec
+from linegate_bundle.manifest import Activation, Label, PreprocessSpec
 from linegate_bundle.preprocess import UInt8Array
 from linegate_export import onnx_float32, tflite_interop
 from linegate_export.conversion import Artifact, ConversionError, RequirementError
@@ -39,7 +39,7 @@ def artifact(deployable: Deployable, float_tflite: bytes, blob_pictures: UInt8Ar
 @pytest.fixture(scope="module")
 def content(artifact: Artifact, blob_pictures: UInt8Array) -> bytes:
     return tflite_interop.convert(
-        artifact, nets.PLAIN_AND_BLOB, Activation.SIGMOID, Colour.RGB, blob_pictures[:16]
+        artifact, nets.PLAIN_AND_BLOB, Activation.SIGMOID, blob_pictures[:16]
     )
 
 
@@ -80,9 +80,7 @@ def test_three_labels_need_no_second_logit(three: Example, tmp_path: Path) -> No
     rows = read_split(three.run.split)[:30]
     pictures = load_pictures(rows, three.data, nets.spec(), "").pixels
     artifact = nets.to_int8(model, tflite_float32.convert(model, tmp_path), pictures)
-    content = tflite_interop.convert(
-        artifact, three.labels, Activation.SOFTMAX, Colour.RGB, pictures
-    )
+    content = tflite_interop.convert(artifact, three.labels, Activation.SOFTMAX, pictures)
     expected = evaluate(artifact, pictures, Activation.SOFTMAX, "").probabilities
     assert np.abs(probabilities(content, pictures) / 256 - expected).max() <= 3 / 256
 
@@ -94,7 +92,7 @@ def test_the_labels_are_inside_and_the_bytes_are_the_same_again(
         assert archive.namelist() == ["labels.txt"]
         assert archive.read("labels.txt") == b"plain\nblob\n"
     again = tflite_interop.convert(
-        artifact, nets.PLAIN_AND_BLOB, Activation.SIGMOID, Colour.RGB, blob_pictures[:2]
+        artifact, nets.PLAIN_AND_BLOB, Activation.SIGMOID, blob_pictures[:2]
     )
     assert again == content
 
@@ -102,7 +100,7 @@ def test_the_labels_are_inside_and_the_bytes_are_the_same_again(
 def test_a_label_of_two_lines_is_refused(artifact: Artifact, blob_pictures: UInt8Array) -> None:
     labels = (nets.PLAIN_AND_BLOB[0], msgspec.structs.replace(nets.PLAIN_AND_BLOB[1], name="a\nb"))
     with pytest.raises(RequirementError, match="labels of one line each"):
-        tflite_interop.convert(artifact, labels, Activation.SIGMOID, Colour.RGB, blob_pictures)
+        tflite_interop.convert(artifact, labels, Activation.SIGMOID, blob_pictures)
 
 
 def test_other_answers_than_the_proven_models_are_caught(

@@ -102,6 +102,12 @@ def test_layers_one_by_one(
     compare(graph_of(layers, tmp_path), pictures, UNITY)
 
 
+def test_what_has_no_gradient_is_told_before_the_training(tmp_path: Path) -> None:
+    layers = [keras.layers.Conv2D(4, 1), keras.layers.Conv2D(4, 3, groups=2)]
+    with pytest.raises(RequirementError, match="no gradient on a processor for the CONV_2D"):
+        Simulation(graph_of(layers, tmp_path))
+
+
 def test_what_is_not_simulated_is_named(tmp_path: Path) -> None:
     content = graph_of([keras.layers.UpSampling2D()], tmp_path)
     with pytest.raises(RequirementError, match="operator TILE is not simulated"):

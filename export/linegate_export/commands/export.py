@@ -22,7 +22,7 @@ If they pass, three files are written to DIR:
   NAME-VERSION.accuracy.json  for machines: the same figures
 If they do not, the exit code is 10 and there is no bundle, only the report.
 
-Exporting a run twice gives the same bytes.
+Exporting a run twice gives the same bundle, byte for byte; times are told beside it only.
 """
 
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from linegate_bundle.manifest import LOGITS
 from linegate_bundle.preprocess import UInt8Array
 from linegate_export.graph import Normalization
 from linegate_export.quantization.probe import Probe
@@ -42,6 +43,9 @@ _SUMS = frozenset({"ADD", "SUB"})
 _POSITIONS = frozenset({"MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD"})
 """Operators that combine positions of one channel."""
 
+_ROUNDING = 1e-3
+"""Of the largest logit; factors that lie far apart cost float32 some digits."""
+
 _TINY = np.float32(1e-30)
 
 
@@ -61,7 +65,7 @@ class Stream:
 
 
 def equalize(content: bytes, pictures: UInt8Array, normalization: Normalization) -> bytes | None:
-    """Return the same function with like channels, or None if no two layers allow it.
+    """Return the same function with like channels, or None if it cannot be had.
 
     Args:
         content: float32 TFLite.
@@ -79,7 +83,22 @@ def equalize(content: bytes, pictures: UInt8Array, normalization: Normalization)
         change = max(_balance(stream, largest, values) for stream in streams)
         if change < _SETTLED:
             break
-    return with_constants(content, values)
+    equal = with_constants(content, values)
+    return equal if _same(content, equal, chosen, normalization) else None
+
+
+def _same(content: bytes, other: bytes, pictures: UInt8Array, normalization: Normalization) -> bool:
+    """Tell whether two graphs give the same logits but for rounding."""
+    output = read_tflite(content).outputs[LOGITS]
+    given = []
+    for probe in (Probe(one, normalization) for one in (content, other)):
+        logits = []
+        for picture in pictures:
+            probe.run(picture)
+            logits.append(probe.values(output).copy())
+        given.append(np.concatenate(logits))
+    largest = max(1.0, float(np.abs(given[0]).max()))
+    return bool(np.abs(given[1] - given[0]).max() <= _ROUNDING * largest)
 
 
 def find_streams(file: TfliteFile) -> list[Stream]:
@@ -88,7 +107,7 @@ def find_streams(file: TfliteFile) -> list[Stream]:
     A residual network's sums tie the results of many layers together.
     """
     tied = _tie(file)
-    given = {tensor.index for tensor in file.outputs.values()}
+    given = {tensor.index for tensor in (*file.inputs.values(), *file.outputs.values())}
     uses = Counter(tensor.buffer for one in file.operators for tensor in one.inputs)
     streams = []
     for tensors in tied:
@@ -98,11 +117,11 @@ def find_streams(file: TfliteFile) -> list[Stream]:
             for one in file.operators
             if one.outputs[0].index in inside and not _keeps_channels(one)
         )
+        # A layer in a residual branch may read and write one stream; it is both then.
         readers = tuple(
             one
             for one in file.operators
-            if one.outputs[0].index not in inside
-            and any(tensor.index in inside for tensor in one.inputs)
+            if not _keeps_channels(one) and any(tensor.index in inside for tensor in one.inputs)
         )
         channels = {tensor.shape[-1] for tensor in tensors}
         if (
@@ -119,7 +138,7 @@ def find_streams(file: TfliteFile) -> list[Stream]:
 
 def _tie(file: TfliteFile) -> list[list[Tensor]]:
     """Return the results of all operators, those together that must be scaled alike."""
-    groups: dict[int, list[Tensor]] = {}
+    groups = {tensor.index: [tensor] for tensor in file.inputs.values()}
     for operator in file.operators:
         (result,) = operator.outputs[:1]
         groups[result.index] = [result]

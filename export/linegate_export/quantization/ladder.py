@@ -11,9 +11,11 @@ where that is small), without labels. The test part is not looked at: it judges 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
+import msgspec
 import numpy as np
 
 from linegate_export.conversion import Artifact, ConversionError, RequirementError
+from linegate_export.policy import allowed_count
 from linegate_export.progress import Steps
 from linegate_export.quantization import repairs
 from linegate_export.quantization.options import Repair, RepairOptions
@@ -63,10 +65,14 @@ def quantize(shop: Workshop, options: RepairOptions, steps: Steps) -> Quantized:
         best = _climb(shop, best, options)
     if best.attempt.fidelity is None:
         raise ConversionError(
-            "expected an int8 model that its engine runs, it refuses all that were tried; "
-            "the ranges of this model's tensors lie too far from each other"
+            "expected an int8 model that its engine runs, it refuses all that were tried: "
+            f"{shop.refusal}; --repair auto may find one where it is off, else train with batch "
+            "normalization, or another network"
         )
-    return Quantized(best.artifact, best.recipe, tuple(shop.attempts))
+    attempts = tuple(
+        msgspec.structs.replace(one, taken=one is best.attempt) for one in shop.attempts
+    )
+    return Quantized(best.artifact, best.recipe, attempts)
 
 
 def _climb(shop: Workshop, best: Tried, options: RepairOptions) -> Tried:
@@ -129,5 +135,6 @@ def near_enough(attempt: Attempt, options: RepairOptions) -> bool:
     fidelity = attempt.fidelity
     if fidelity is None:
         return False
-    differing = round((1 - fidelity.agreement) * fidelity.pictures)
-    return differing <= max(1, int((1 - options.minimum_fidelity) * fidelity.pictures))
+    count = fidelity.pictures
+    differing = round((1 - fidelity.agreement) * count)
+    return differing <= max(1, count + allowed_count(-options.minimum_fidelity, count))

@@ -15,6 +15,7 @@ from linegate_export.graph import Deployable
 from linegate_export.quantization import bias_correction
 from linegate_export.quantization.fidelity import Fidelity, Judge
 from linegate_export.quantization.ranges import Observed, Ranges, observe
+from linegate_export.tflite_file import read_tflite
 
 
 class Means(enum.StrEnum):
@@ -57,8 +58,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         means: see :class:`Recipe`.
         title: see :class:`Recipe`.
         fidelity: None if the engine refuses the model.
-        float_operators: how many operators were left in float.
+        float_operators: how many operators compute in float.
         size_bytes: of the model.
+        taken: whether it is the one that was taken in the end.
     """
 
     means: Means
@@ -66,6 +68,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     fidelity: Fidelity | None
     float_operators: int
     size_bytes: int
+    taken: bool = False
 
     @property
     def error(self) -> float:
@@ -94,6 +97,7 @@ class Workshop:
 
     Attributes:
         attempts: in the order in which they were made.
+        refusal: what the engine said last when it refused a model, or nothing.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class Workshop:
         self.pictures = pictures
         self.note = note
         self.attempts: list[Attempt] = []
+        self.refusal = ""
         self._judge = judge
 
     def observe(self, tflite: bytes) -> Observed:
@@ -134,12 +139,13 @@ class Workshop:
         except EngineError as error:
             # Scales that lie too far from each other are more than a kernel can multiply by.
             fidelity = None
+            self.refusal = str(error)
             self.note(f"{recipe.means}, {recipe.title}: {error}")
         attempt = Attempt(
             means=recipe.means,
             title=recipe.title,
             fidelity=fidelity,
-            float_operators=len(recipe.exempt),
+            float_operators=_count_float(artifact),
             size_bytes=len(artifact.content),
         )
         self.attempts.append(attempt)
@@ -149,6 +155,14 @@ class Workshop:
                 f"error {fidelity.error:.3f}"
             )
         return Tried(recipe, artifact, attempt)
+
+
+def _count_float(artifact: Artifact) -> int:
+    """Count the operators that compute in float; some exempt ones need not, and do not."""
+    return sum(
+        operator.outputs[0].dtype == "float32" and operator.name != "DEQUANTIZE"
+        for operator in read_tflite(artifact.content).operators
+    )
 
 
 _HISTOGRAMS_OF = 64

@@ -59,10 +59,14 @@ def float_operators(shop: Workshop, best: Tried) -> Iterable[Recipe]:
     recipe = best.recipe.untuned or best.recipe
     errors = measure_errors(shop.model, recipe.tflite, shop.make(recipe), shop.pictures)
     worst = worst_tensors(errors, max(_FLOAT_TENSORS))
+    tried: set[frozenset[str]] = {frozenset()}
     for count in _FLOAT_TENSORS:
         if count > len(worst):
             return
         exempt = _around(recipe.tflite, worst[:count])
+        if exempt in tried:
+            continue
+        tried.add(exempt)
         yield dataclasses.replace(
             recipe,
             means=Means.FLOAT_OPERATORS,

@@ -50,6 +50,11 @@ class Simulation:
         for operator in self.file.operators:
             if operator.name not in _KERNELS or operator.activation not in _FUSED:
                 raise RequirementError(f"the operator {operator.name} is not simulated")
+            if not _has_gradient(operator):
+                raise RequirementError(
+                    f"TensorFlow has no gradient on a processor for the {operator.name} that "
+                    f"writes {operator.outputs[0].name!r} (groups, or unequal strides)"
+                )
 
     def __call__(
         self,
@@ -81,6 +86,14 @@ class Simulation:
             (tensor,) = operator.outputs
             known[tensor.index] = quantize(tensor, result)
         return {name: known[tensor.index] for name, tensor in self.file.outputs.items()}
+
+
+def _has_gradient(operator: Operator) -> bool:
+    if operator.name == "CONV_2D":
+        return operator.inputs[1].shape[-1] == operator.inputs[0].shape[-1]
+    if operator.name == "DEPTHWISE_CONV_2D":
+        return bool(operator.options.strideH == operator.options.strideW)
+    return True
 
 
 def _convolution(operator: Operator, values: list[Value]) -> Value:
