@@ -3,9 +3,9 @@
 Protocol: nets are trained on crops of DeepPCB (its own train and test folders, seven classes)
 and converted to int8 twice: plainly, as TensorFlow's converter does it with the smallest and
 largest value of 128 pictures, and with the ladder. Both are held against the float model on the
-4,395 test crops. A net has collapsed if the gate would refuse plain int8: the one-sided 95 %
-bound of the accuracy lost is above 1.5 points, or no engine runs it. It is repaired if the gate
-lets the ladder's int8 pass.
+4,395 test crops. Plain int8 has collapsed if the one-sided 95 % bound of the accuracy that it
+loses is above the gate's 1.5 points, or no engine runs it; it is repaired if that of the ladder's
+int8 is not. Each net at each scale counts as one.
 
 Nets that were trained from nothing have tame channels. Pretrained ones often have not, and those
 cannot be had without network; so each net is also measured with its channels scaled by factors

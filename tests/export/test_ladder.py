@@ -146,6 +146,7 @@ def test_no_pictures_to_calibrate_with_are_refused(
 @pytest.mark.parametrize(
     ("agreement", "pictures", "least", "enough"),
     [
+        (0.98, 200, RepairOptions().minimum_fidelity, True),
         (0.99, 200, 0.99, True),
         (0.985, 200, 0.99, False),
         (0.9, 10, 0.99, True),

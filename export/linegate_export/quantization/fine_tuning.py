@@ -110,7 +110,7 @@ def fine_tune(
     optimizer.build(variables)
     scale, offset = model.normalization.scale, model.normalization.offset
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def step(pixels: Value) -> Value:
         image = tf.cast(pixels, tf.float32) * scale + offset
         wanted = teacher(image, {}, lambda _, value: value)[LOGITS]
