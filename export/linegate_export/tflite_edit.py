@@ -1,5 +1,6 @@
 """Changing a ``.tflite`` file: the ranges of its tensors, and the values of its constants."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,56 @@ def with_ranges(content: bytes, ranges: Mapping[str, tuple[float, float]]) -> by
                 np.array([edge], np.float32) for edge in edges
             )
     return write_model(model)
+
+
+def with_own_constants(content: bytes) -> bytes:
+    """Return the same graph in which no two layers share weights or a bias.
+
+    The converter gives all layers without bias that are as wide one and the same zeros, and
+    then a change for one would be one for all. Zeros become values that differ and are too small
+    to count, else the quantizer makes them one again.
+    """
+    model = read_model(content)
+    (graph,) = model.subgraphs
+    seen: set[int] = set()
+    changed = False
+    for operator, described in zip(graph.operators, read_tflite(content).operators, strict=True):
+        if described.name not in _LAYERS:
+            continue
+        operator.inputs = np.array(operator.inputs)  # what was read cannot be written to
+        for place, index in enumerate(operator.inputs[1:].tolist(), start=1):
+            data = None if index < 0 else model.buffers[graph.tensors[index].buffer].data
+            if data is None:
+                continue
+            zeros = place == _BIAS and not np.any(data)
+            if index in seen or zeros:
+                values = np.array(data).view("<f4")
+                if zeros:
+                    values[:] = _TOO_SMALL * (len(graph.tensors) + 1)
+                operator.inputs[place] = _add_constant(model, graph.tensors[index], values)
+                changed = True
+            seen.add(index)
+    return write_model(model) if changed else content
+
+
+def _add_constant(model: Any, like: Any, values: Float32Array) -> int:
+    """Append a tensor that is like another, and return its place."""
+    from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - only its schema
+
+    buffer = schema.BufferT()
+    buffer.data = values.view(np.uint8)
+    model.buffers.append(buffer)
+    (graph,) = model.subgraphs
+    tensor = copy.copy(like)
+    tensor.name = f"{like.name.decode()}_{len(graph.tensors)}"
+    tensor.buffer = len(model.buffers) - 1
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+_BIAS = 2
+_TOO_SMALL = np.float32(1e-20)
+_LAYERS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 
 
 def constants(content: bytes) -> dict[str, Float32Array]:

@@ -9,6 +9,7 @@ from linegate_export.conversion import ConversionError, RequirementError, conver
 from linegate_export.entry import float_signature
 from linegate_export.graph import Deployable
 from linegate_export.layers import layers_in
+from linegate_export.tflite_edit import with_own_constants
 from linegate_export.tflite_file import read_tflite
 
 _UNKNOWN_OPERATOR = re.compile(
@@ -20,8 +21,8 @@ def convert(model: Deployable, saved: Path) -> bytes:
     """Convert ``model.core`` to float32 TFLite with batch norm folded.
 
     Requires: the SavedModel of the model.
-    Ensures: float32 ``image`` of normalized pixels to float32 ``model.outputs``; the same
-    bytes every time.
+    Ensures: float32 ``image`` of normalized pixels to float32 ``model.outputs``; no two layers
+    share a constant; the same bytes every time.
 
     Raises:
         RequirementError: a layer computes what TFLite has no operator for; it is named.
@@ -41,6 +42,7 @@ def convert(model: Deployable, saved: Path) -> bytes:
             f"the layer {layer!r} computes {operator}, and TFLite has no operator for that; use "
             "another layer there"
         ) from error
+    content = with_own_constants(content)
     file = read_tflite(content)
     got = {
         name: (tensor.dtype, tensor.shape)
