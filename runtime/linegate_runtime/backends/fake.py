@@ -4,8 +4,16 @@ from typing import ClassVar
 
 import numpy as np
 
+from linegate_bundle.decide import Float64Array
 from linegate_bundle.errors import EngineError
-from linegate_bundle.manifest import LOGITS, DType, Engine, ModelEntry, ModelFormat
+from linegate_bundle.manifest import (
+    LOGITS,
+    DType,
+    Engine,
+    ModelEntry,
+    ModelFormat,
+    TensorSpec,
+)
 from linegate_runtime.backends.base import Backend, Tensor
 from linegate_runtime.backends.checks import check_tensor
 
@@ -18,6 +26,7 @@ class FakeBackend(Backend):
 
     It opens any entry and never looks at the content. The logit of the last label
     runs from -6 on a black input to 6 on a white one; all others are its negative.
+    Outputs beside the logits are zero.
     """
 
     format: ClassVar[ModelFormat | None] = None
@@ -47,13 +56,20 @@ class FakeBackend(Backend):
         brightness = (float(tensor.mean()) + offset) / 255
         logits = np.full(self._logits.shape, (0.5 - brightness) * _LOGIT_SPAN)
         logits[..., -1] = (brightness - 0.5) * _LOGIT_SPAN
-        quantization = self._logits.quantization
-        if quantization is None:
-            return {LOGITS: logits.astype(np.float32)}
-        stored = np.round(logits / quantization.scale) + quantization.zero_point
-        limits = np.iinfo(self._logits.dtype.value)
-        return {LOGITS: np.clip(stored, limits.min, limits.max).astype(self._logits.dtype.value)}
+        return {
+            one.name: _stored(logits if one.name == LOGITS else np.zeros(one.shape), one)
+            for one in self._entry.outputs
+        }
 
     def close(self) -> None:
         """See :meth:`Backend.close`."""
         self._closed = True
+
+
+def _stored(values: Float64Array, spec: TensorSpec) -> Tensor:
+    """Return real values as an engine would give them."""
+    if spec.quantization is None:
+        return values.astype(spec.dtype.value)
+    steps = np.round(values / spec.quantization.scale) + spec.quantization.zero_point
+    limits = np.iinfo(spec.dtype.value)
+    return np.clip(steps, limits.min, limits.max).astype(spec.dtype.value)
