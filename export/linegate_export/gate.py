@@ -34,7 +34,7 @@ class GateLimits:
     """What the gate lets through, as shares (0.01 is 1 point).
 
     Attributes:
-        maximum_accuracy_loss: bound of what each int8 artifact loses against float32.
+        maximum_accuracy_loss: bound of what each other artifact loses against float32.
         maximum_new_escapes: bound of the defects that each lets through and float32 does not,
             less those that float32 does and it does not.
         maximum_class_loss: recall that a class may be seen to lose; one picture always may be.
