@@ -122,7 +122,7 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
     model = graph.cut(graph.load_model(folder.model), record, embedding=options.embedding)
     making = conversions.Making(
         repair=options.repair,
-        float_tflite=tuple(_FLOAT_TFLITE[one] for one in Further if one in _wanted(options)),
+        float_tflite=tuple(_FLOAT_TFLITE[one] for one in _FLOAT_TFLITE if one in options.further),
     )
     converted = conversions.convert_all(model, source.samples, record, making, steps)
     evaluations = _measure(model, converted, source, steps)
@@ -147,10 +147,6 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
     return ExportResult(
         outputs, outputs.write_passed(manifest, members, sidecars), findings.summary
     )
-
-
-def _wanted(options: ExportOptions) -> frozenset[Further]:
-    return frozenset(options.further) & frozenset(_FLOAT_TFLITE)
 
 
 def _plan(options: ExportOptions, record: RunRecord) -> Outputs:
@@ -189,7 +185,9 @@ def _read_pictures(
     def load(chosen: Iterable[SplitRow], title: str) -> Pictures:
         return load_pictures(chosen, folder, record.preprocess, title)
 
-    representative = choose_representative(rows, REPRESENTATIVE_PICTURES)
+    # A quarter at least is left to hold int8 against float, where the validation part is small.
+    most = 3 * counts[Part.TRAIN] // 4
+    representative = choose_representative(rows, min(REPRESENTATIVE_PICTURES, most))
     held_out = choose_held_out(rows, representative, HELD_OUT_PICTURES)
     return _Source(
         record=record,

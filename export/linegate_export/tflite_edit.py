@@ -8,7 +8,7 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
-from linegate_export.tflite_file import Tensor, TfliteFile, read_tflite
+from linegate_export.tflite_file import BIAS, LAYERS, Tensor, TfliteFile, read_tflite
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -63,14 +63,14 @@ def with_own_constants(content: bytes) -> bytes:
     seen: set[int] = set()
     changed = False
     for operator, described in zip(graph.operators, read_tflite(content).operators, strict=True):
-        if described.name not in _LAYERS:
+        if described.name not in LAYERS:
             continue
         operator.inputs = np.array(operator.inputs)  # what was read cannot be written to
         for place, index in enumerate(operator.inputs[1:].tolist(), start=1):
             data = None if index < 0 else model.buffers[graph.tensors[index].buffer].data
             if data is None:
                 continue
-            zeros = place == _BIAS and not np.any(data)
+            zeros = place == BIAS and not np.any(data)
             if index in seen or zeros:
                 values = np.array(data).view("<f4")
                 if zeros:
@@ -96,9 +96,7 @@ def _add_constant(model: Any, like: Any, values: Float32Array) -> int:
     return len(graph.tensors) - 1
 
 
-_BIAS = 2
 _TOO_SMALL = np.float32(1e-20)
-_LAYERS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 
 
 def constants(content: bytes) -> dict[str, Float32Array]:

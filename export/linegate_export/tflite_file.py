@@ -45,6 +45,14 @@ class Tensor:
         return Quantization(scale=self.scales[0], zero_point=self.zero_points[0])
 
 
+DEPTHWISE = "DEPTHWISE_CONV_2D"
+LAYERS = frozenset({"CONV_2D", DEPTHWISE, "FULLY_CONNECTED"})
+"""Operators with weights, one scale a channel in int8."""
+
+WEIGHTS, BIAS = 1, 2
+"""Places of their inputs; a bias may be absent."""
+
+
 class Fused(enum.StrEnum):
     """The activation that an operator applies to its result."""
 

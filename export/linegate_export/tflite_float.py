@@ -10,7 +10,7 @@ from linegate_export.conversion import Artifact, ConversionError, converting
 from linegate_export.entry import describe, float_signature
 from linegate_export.graph import Deployable
 from linegate_export.saved_model import write_saved_model
-from linegate_export.tflite_file import read_tflite
+from linegate_export.tflite_file import LAYERS, WEIGHTS, read_tflite
 
 
 def convert(model: Deployable, precision: Precision) -> Artifact:
@@ -42,11 +42,12 @@ def convert(model: Deployable, precision: Precision) -> Artifact:
         raise ConversionError(
             f"expected a {precision} TFLite model with {float_signature(model)}, got {got}"
         )
+    # Weights in float16 reach their layer through a change of type.
     weights = {
-        tensor.dtype
+        operator.inputs[place].dtype
         for operator in file.operators
-        for tensor in operator.inputs
-        if tensor.constant and len(tensor.shape) == _KERNEL_RANK
+        for place in [0 if operator.name == "DEQUANTIZE" else WEIGHTS]
+        if operator.name in {"DEQUANTIZE", *LAYERS} and operator.inputs[place].constant
     }
     if weights - {precision.value}:
         raise ConversionError(f"expected weights of {precision}, got {sorted(weights)}")
@@ -54,6 +55,3 @@ def convert(model: Deployable, precision: Precision) -> Artifact:
         ModelFormat.TFLITE, precision, shape=model.shape, outputs=model.outputs, quantizations={}
     )
     return Artifact(entry, content)
-
-
-_KERNEL_RANK = 4

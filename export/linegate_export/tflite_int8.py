@@ -13,14 +13,12 @@ from linegate_export.graph import Deployable
 from linegate_export.layers import layer_of
 from linegate_export.quantization.ranges import Ranges
 from linegate_export.tflite_edit import with_ranges
-from linegate_export.tflite_file import Operator, TfliteFile, read_tflite
+from linegate_export.tflite_file import LAYERS, WEIGHTS, Operator, TfliteFile, read_tflite
 
 _SCALE_TOLERANCE = 1e-5
 """The quantizer computes the input scale in float32 from the range."""
 
-_CHANNEL_AXIS_OPERATORS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 _AT_THE_BORDER = frozenset({"QUANTIZE", "DEQUANTIZE"})
-_WEIGHTS = 1
 
 
 def convert(
@@ -118,9 +116,9 @@ def ensure_signature(file: TfliteFile, model: Deployable, required: Quantization
 
 
 def _ensure_per_channel(operator: Operator) -> None:
-    if operator.name not in _CHANNEL_AXIS_OPERATORS:
+    if operator.name not in LAYERS:
         return
-    weights = operator.inputs[_WEIGHTS]
+    weights = operator.inputs[WEIGHTS]
     if len(weights.scales) != weights.shape[weights.axis]:
         raise ConversionError(
             f"expected one scale a channel for {weights.name!r} of {operator.name} "

@@ -24,16 +24,22 @@ import numpy.typing as npt
 from linegate_bundle.preprocess import UInt8Array
 from linegate_export.conversion import Artifact, converting
 from linegate_export.graph import Normalization
-from linegate_export.quantization.probe import Probe
+from linegate_export.quantization.probe import Probe, evenly
 from linegate_export.tflite_edit import buffer_view
-from linegate_export.tflite_file import Fused, Operator, Tensor, TfliteFile, read_tflite
+from linegate_export.tflite_file import (
+    BIAS,
+    LAYERS,
+    Fused,
+    Operator,
+    Tensor,
+    TfliteFile,
+    read_tflite,
+)
 
 Float64Array = npt.NDArray[np.float64]
 PICTURES = 16
 """Every picture has many positions a channel, so few are enough."""
 
-_WITH_BIAS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
-_BIAS = 2
 _INT32 = np.iinfo(np.int32)
 
 
@@ -55,7 +61,7 @@ def correct(
     Raises:
         ConversionError: the interpreter cannot run one of them.
     """
-    chosen = pictures[np.unique(np.linspace(0, len(pictures) - 1, PICTURES).round().astype(int))]
+    chosen = evenly(pictures, PICTURES)
     content = bytearray(artifact.content)
     floats = _outputs(reference)
     layers = [
@@ -69,8 +75,8 @@ def correct(
         )
         for layer, wanted in zip(layers, expected, strict=True):
             (measured,) = _channel_means(bytes(content), [layer.outputs[0]], chosen, normalization)
-            bias = buffer_view(content, layer.inputs[_BIAS].buffer).view("<i4")
-            corrected = bias - np.round((measured - wanted) / layer.inputs[_BIAS].scales)
+            bias = buffer_view(content, layer.inputs[BIAS].buffer).view("<i4")
+            corrected = bias - np.round((measured - wanted) / layer.inputs[BIAS].scales)
             bias[:] = np.clip(corrected, _INT32.min, _INT32.max).astype(np.int32)
     return dataclasses.replace(artifact, content=bytes(content))
 
@@ -81,11 +87,11 @@ def _linear_layers(file: TfliteFile) -> list[Operator]:
     return [
         operator
         for operator in file.operators
-        if operator.name in _WITH_BIAS
+        if operator.name in LAYERS
         and operator.activation is Fused.NONE
-        and len(operator.inputs) > _BIAS
-        and operator.inputs[_BIAS].dtype == "int32"
-        and biases[operator.inputs[_BIAS].buffer] == 1
+        and len(operator.inputs) > BIAS
+        and operator.inputs[BIAS].dtype == "int32"
+        and biases[operator.inputs[BIAS].buffer] == 1
     ]
 
 

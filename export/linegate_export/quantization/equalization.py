@@ -21,9 +21,19 @@ import numpy.typing as npt
 from linegate_bundle.manifest import LOGITS
 from linegate_bundle.preprocess import UInt8Array
 from linegate_export.graph import Normalization
-from linegate_export.quantization.probe import Probe
+from linegate_export.quantization.probe import Probe, evenly
 from linegate_export.tflite_edit import constants, with_constants
-from linegate_export.tflite_file import Fused, Operator, Tensor, TfliteFile, read_tflite
+from linegate_export.tflite_file import (
+    BIAS,
+    DEPTHWISE,
+    LAYERS,
+    WEIGHTS,
+    Fused,
+    Operator,
+    Tensor,
+    TfliteFile,
+    read_tflite,
+)
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -36,9 +46,6 @@ _SWEEPS = 8
 _SETTLED = 0.02
 """Largest change of a channel that is not worth another sweep."""
 
-_WEIGHTS, _BIAS = 1, 2
-_DEPTHWISE = "DEPTHWISE_CONV_2D"
-_LINEAR = frozenset({"CONV_2D", _DEPTHWISE, "FULLY_CONNECTED"})
 _SUMS = frozenset({"ADD", "SUB"})
 _POSITIONS = frozenset({"MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD"})
 """Operators that combine positions of one channel."""
@@ -75,7 +82,7 @@ def equalize(content: bytes, pictures: UInt8Array, normalization: Normalization)
     streams = find_streams(read_tflite(content))
     if not streams:
         return None
-    chosen = pictures[np.unique(np.linspace(0, len(pictures) - 1, PICTURES).round().astype(int))]
+    chosen = evenly(pictures, PICTURES)
     tensors = [tensor for stream in streams for tensor in stream.tensors]
     largest = largest_by_channel(content, tensors, chosen, normalization)
     values = constants(content)
@@ -170,7 +177,7 @@ def _keeps_channels(operator: Operator) -> bool:
 
 def _can_write(operator: Operator, uses: Counter[int]) -> bool:
     scales = operator.activation in {Fused.NONE, Fused.RELU}
-    return operator.name in _LINEAR and scales and _owns(operator.inputs[_WEIGHTS:], uses)
+    return operator.name in LAYERS and scales and _owns(operator.inputs[WEIGHTS:], uses)
 
 
 def _can_read(operator: Operator, uses: Counter[int], inside: set[int]) -> bool:
@@ -180,10 +187,10 @@ def _can_read(operator: Operator, uses: Counter[int], inside: set[int]) -> bool:
     picture has more values than channels.
     """
     return (
-        operator.name in _LINEAR
+        operator.name in LAYERS
         and operator.inputs[0].index in inside
-        and _owns(operator.inputs[_WEIGHTS:], uses)
-        and operator.inputs[_WEIGHTS].shape[-1] == operator.inputs[0].shape[-1]
+        and _owns(operator.inputs[WEIGHTS:], uses)
+        and operator.inputs[WEIGHTS].shape[-1] == operator.inputs[0].shape[-1]
     )
 
 
@@ -200,8 +207,8 @@ def _balance(
         [largest[one.index] / max(largest[one.index].max(), _TINY) for one in stream.tensors],
         axis=0,
     )
-    weights = [values[one.inputs[_WEIGHTS].name] for one in stream.readers]
-    if all(one.name == _DEPTHWISE for one in stream.readers):
+    weights = [values[one.inputs[WEIGHTS].name] for one in stream.readers]
+    if all(one.name == DEPTHWISE for one in stream.readers):
         # Their weights have a scale a channel, so that only the activation matters.
         reading = 1 / np.maximum(ranges, _TINY)
     else:
@@ -216,7 +223,7 @@ def _balance(
     for writer in stream.writers:
         scale_output(writer, np.float32(1) / factors, values)
     for reader in stream.readers:
-        values[reader.inputs[_WEIGHTS].name] *= factors
+        values[reader.inputs[WEIGHTS].name] *= factors
     for tensor in stream.tensors:
         largest[tensor.index] = largest[tensor.index] / factors
     return float(np.abs(np.log(factors)).max(initial=0))
@@ -224,7 +231,7 @@ def _balance(
 
 def _reading(weights: Float32Array, operator: Operator) -> Float32Array:
     """Return how much of the range of its weights an operator uses for each channel it reads."""
-    if operator.name == _DEPTHWISE:
+    if operator.name == DEPTHWISE:
         return np.full(weights.shape[-1], _TINY, np.float32)
     sizes = np.abs(weights).reshape(weights.shape[0], -1, weights.shape[-1])
     whole = np.maximum(sizes.max(axis=(1, 2), keepdims=True), _TINY)
@@ -236,12 +243,12 @@ def scale_output(
     operator: Operator, factors: Float32Array, values: dict[str, Float32Array]
 ) -> None:
     """Multiply each channel that a layer writes, in place."""
-    weights = values[operator.inputs[_WEIGHTS].name]
+    weights = values[operator.inputs[WEIGHTS].name]
     # A depthwise layer has its channels last, the others have theirs first.
-    depthwise = operator.name == _DEPTHWISE
+    depthwise = operator.name == DEPTHWISE
     weights *= factors if depthwise else factors.reshape(-1, *[1] * (weights.ndim - 1))
-    if len(operator.inputs) > _BIAS:
-        values[operator.inputs[_BIAS].name] *= factors
+    if len(operator.inputs) > BIAS:
+        values[operator.inputs[BIAS].name] *= factors
 
 
 def largest_by_channel(

@@ -16,7 +16,7 @@ from linegate_bundle.preprocess import UInt8Array
 from linegate_export.conversion import Artifact
 from linegate_export.graph import Deployable
 from linegate_export.layers import layer_of
-from linegate_export.quantization.probe import Probe
+from linegate_export.quantization.probe import Probe, evenly
 from linegate_export.tflite_file import Tensor, read_tflite
 
 Float64Array = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ def measure_errors(
         artifact: int8 TFLite.
         pictures: raw pixels, uint8 ``(n, height, width, channels)``.
     """
-    chosen = pictures[np.unique(np.linspace(0, len(pictures) - 1, PICTURES).round().astype(int))]
+    chosen = evenly(pictures, PICTURES)
     file = read_tflite(artifact.content)
     floats = {one.outputs[0].name: one.outputs[0] for one in read_tflite(tflite).operators}
     shared = [one for one in file.operators if one.outputs[0].name in floats]

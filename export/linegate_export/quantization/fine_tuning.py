@@ -26,7 +26,7 @@ from linegate_export.graph import Deployable
 from linegate_export.progress import bar
 from linegate_export.quantization.simulation import Simulation, Value
 from linegate_export.tflite_edit import constants, values_of, with_constants
-from linegate_export.tflite_file import Operator, Tensor, read_tflite
+from linegate_export.tflite_file import BIAS, LAYERS, WEIGHTS, Operator, Tensor, read_tflite
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -37,8 +37,6 @@ RATE = 0.05
 
 _LARGEST = 127
 _FIXED = 126.5
-_WEIGHTS, _BIAS = 1, 2
-_WITH_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,16 +145,14 @@ def _learned(tflite: bytes, int8: bytes) -> dict[str, _Learned]:
     learned: dict[str, _Learned] = {}
     for layer in read_tflite(tflite).operators:
         other = integers.get(layer.outputs[0].name)
-        if layer.name not in _WITH_WEIGHTS or other is None:
+        if layer.name not in LAYERS or other is None:
             continue
-        weights = other.inputs[_WEIGHTS]
-        if weights.dtype != "int8" or layer.inputs[_WEIGHTS].name not in values:
+        weights = other.inputs[WEIGHTS]
+        if weights.dtype != "int8" or layer.inputs[WEIGHTS].name not in values:
             continue
-        learned[layer.inputs[_WEIGHTS].name] = _weights(
-            values[layer.inputs[_WEIGHTS].name], weights
-        )
-        if len(layer.inputs) > _BIAS and len(other.inputs) > _BIAS:
-            learned[layer.inputs[_BIAS].name] = _bias(other, int8)
+        learned[layer.inputs[WEIGHTS].name] = _weights(values[layer.inputs[WEIGHTS].name], weights)
+        if len(layer.inputs) > BIAS and len(other.inputs) > BIAS:
+            learned[layer.inputs[BIAS].name] = _bias(other, int8)
     return learned
 
 
@@ -174,7 +170,7 @@ def _weights(values: Float32Array, stored: Tensor) -> _Learned:
 
 
 def _bias(operator: Operator, int8: bytes) -> _Learned:
-    stored = operator.inputs[_BIAS]
+    stored = operator.inputs[BIAS]
     output = operator.outputs[0].quantization
     values = values_of(int8, stored) * np.asarray(stored.scales)
     size = np.float32(1.0 if output is None else output.scale)

@@ -53,6 +53,13 @@ class Probe:
         return np.asarray(shifted * np.float32(quantization.scale), np.float32)
 
 
+def evenly(pictures: UInt8Array, count: int) -> UInt8Array:
+    """Return so many of the pictures, or all if there are fewer, spread evenly."""
+    places = np.linspace(0, len(pictures) - 1, count).round().astype(int)
+    result: UInt8Array = pictures[np.unique(places)]
+    return result
+
+
 def normalized(picture: UInt8Array, normalization: Normalization) -> Float32Array:
     """Return raw pixels as the input of a float model, a batch of one."""
     scaled = picture.astype(np.float32)[np.newaxis] * np.float32(normalization.scale)

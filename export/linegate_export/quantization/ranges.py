@@ -15,7 +15,7 @@ import numpy.typing as npt
 from linegate_bundle.preprocess import UInt8Array
 from linegate_export.graph import Normalization
 from linegate_export.progress import bar
-from linegate_export.quantization.probe import Probe
+from linegate_export.quantization.probe import Probe, evenly
 from linegate_export.tflite_file import Tensor, read_tflite
 
 Float64Array = npt.NDArray[np.float64]
@@ -117,9 +117,9 @@ def observe(
             values = probe.values(tensor)
             lows[place, column], highs[place, column] = values.min(), values.max()
     histograms = np.zeros((len(tensors), BINS), np.int64)
-    chosen = np.unique(np.linspace(0, len(pictures) - 1, histograms_of).round().astype(int))
+    chosen = evenly(pictures, histograms_of)
     low, high = lows.min(axis=0), highs.max(axis=0)
-    for picture in bar(pictures[chosen], "histograms", len(chosen)):
+    for picture in bar(chosen, "histograms", len(chosen)):
         probe.run(picture)
         for column, tensor in enumerate(tensors):
             histograms[column] += _counts(probe.values(tensor), low[column], high[column])
