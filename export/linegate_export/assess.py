@@ -4,15 +4,15 @@ Pure: what was measured goes in, findings come out.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from linegate_bundle.manifest import ModelFormat, Precision
+from linegate_bundle.manifest import AccuracyReport, Label, ModelFormat, Precision
 from linegate_bundle.run_folder import RunRecord
 from linegate_export.certificate import certify
 from linegate_export.conversion import Artifact
-from linegate_export.evaluate import Evaluation, score
+from linegate_export.evaluate import Evaluation, Score, score
 from linegate_export.findings import FLOAT32, INT8_ONNX, INT8_TFLITE, Findings
 from linegate_export.gate import GateLimits, Reached, judge_artifacts
 from linegate_export.measured import tabulate
@@ -115,10 +115,8 @@ def assess(
         name: score(one, test, labels, policy, evaluations.float32)
         for name, one in evaluations.by_title.items()
     }
-    float32, others = (
-        scores[FLOAT32],
-        {name: scored for name, scored in scores.items() if name != FLOAT32},
-    )
+    float32 = scores[FLOAT32]
+    others = {name: scored for name, scored in scores.items() if name != FLOAT32}
     paired = {
         name: compare(float32.decisions, scored.decisions, test.labels, labels)
         for name, scored in others.items()
@@ -135,7 +133,6 @@ def assess(
     accuracy = accuracy_report(
         len(test), int(test.defective(labels).sum()), float32, tuple(others.values())
     )
-    tables = {name: tabulate(scored, test, labels) for name, scored in scores.items()}
     proofs = certify(calibrated, calibration.rows, labels, policy, context.targets)
     return Findings(
         summary=Summary(
@@ -144,16 +141,7 @@ def assess(
             created=context.record.created,
             passed=gate.passed,
             checks=gate.checks,
-            test=OnTestPart(
-                n=len(test),
-                defects=accuracy.defects,
-                groups=len({row.group for row in test.rows}),
-                float32=tables.pop(FLOAT32),
-                int8_tflite=tables.pop(INT8_TFLITE),
-                int8_onnx=tables.pop(INT8_ONNX),
-                further=tables,
-                agreement_tflite_onnx=accuracy.engine_agreement,
-            ),
+            test=_on_test_part(test, labels, scores, accuracy),
             paired=paired,
             policy=policy,
             calibration=on_calibration_part(
@@ -172,4 +160,20 @@ def assess(
         engine_spread=evaluations.engine_spread,
         images=dict(context.images),
         versions=dict(context.versions),
+    )
+
+
+def _on_test_part(
+    test: Pictures, labels: Sequence[Label], scores: Mapping[str, Score], accuracy: AccuracyReport
+) -> OnTestPart:
+    tables = {name: tabulate(scored, test, labels) for name, scored in scores.items()}
+    return OnTestPart(
+        n=len(test),
+        defects=accuracy.defects,
+        groups=len({row.group for row in test.rows}),
+        float32=tables.pop(FLOAT32),
+        int8_tflite=tables.pop(INT8_TFLITE),
+        int8_onnx=tables.pop(INT8_ONNX),
+        further=tables,
+        agreement_tflite_onnx=accuracy.engine_agreement,
     )

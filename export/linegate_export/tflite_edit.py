@@ -130,6 +130,14 @@ def values_of(content: bytes, tensor: Tensor) -> npt.NDArray[Any]:
     return stored.view(np.dtype(tensor.dtype).newbyteorder("<")).reshape(tensor.shape)
 
 
+def dequantized(content: bytes, tensor: Tensor) -> Float32Array:
+    """Return the real numbers that a constant stands for; it has one scale, or one a channel."""
+    shape = [1] * len(tensor.shape)
+    shape[tensor.axis] = -1
+    scales, zeros = (np.reshape(each, shape) for each in (tensor.scales, tensor.zero_points))
+    return np.asarray((values_of(content, tensor) - zeros) * scales, np.float32)
+
+
 def buffer_view(content: bytes | bytearray, index: int) -> npt.NDArray[np.uint8]:
     """Return the bytes of a buffer inside the file; writable if ``content`` is."""
     from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - only its schema

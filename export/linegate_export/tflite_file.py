@@ -5,6 +5,7 @@ The file says it itself (a FlatBuffer); nothing is run.
 
 import dataclasses
 import enum
+from collections.abc import Iterator
 from typing import Any
 
 from linegate_bundle.manifest import Quantization
@@ -96,6 +97,20 @@ class TfliteFile:
     operators: tuple[Operator, ...]
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
+
+
+def quantized_layers(
+    exact: TfliteFile, quantized: TfliteFile
+) -> Iterator[tuple[Operator, Operator]]:
+    """Return each layer of a float graph with the one of the int8 graph that was made from it.
+
+    Layers that are in float there too are left out.
+    """
+    results = {one.outputs[0].name: one for one in quantized.operators}
+    for layer in exact.operators:
+        other = results.get(layer.outputs[0].name)
+        if layer.name in LAYERS and other is not None and other.inputs[WEIGHTS].dtype == "int8":
+            yield layer, other
 
 
 def read_tflite(content: bytes) -> TfliteFile:

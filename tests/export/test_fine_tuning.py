@@ -11,8 +11,8 @@ from linegate_export.graph import Deployable
 from linegate_export.quantization import fine_tuning
 from linegate_export.quantization.fine_tuning import fine_tune
 from linegate_export.quantization.ranges import Range, Ranges, observe
-from linegate_export.tflite_edit import constants, values_of
-from linegate_export.tflite_file import read_tflite
+from linegate_export.tflite_edit import constants, dequantized, values_of
+from linegate_export.tflite_file import WEIGHTS, quantized_layers, read_tflite
 
 Net = tuple[Deployable, bytes]
 
@@ -61,20 +61,19 @@ def test_weights_are_whole_steps_and_int8_stores_them_unchanged(
     tuned = fine_tune(model, tflite, int8, tflite, blob_pictures[:32])
     again = tflite_int8.convert(model, tuned, coarse).content
     values, moved = constants(tuned), 0
-    stored = {one.outputs[0].name: one for one in read_tflite(again).operators}
-    for layer in read_tflite(tuned).operators:
-        if layer.name != "CONV_2D":
-            continue
-        weights = stored[layer.outputs[0].name].inputs[1]
-        scales = np.asarray(weights.scales, np.float32).reshape(-1, 1, 1, 1)
-        expected = values[layer.inputs[1].name] / scales
-        np.testing.assert_allclose(expected, values_of(again, weights), atol=1e-3)
-        before = values_of(int8, next(
-            one.inputs[1]
-            for one in read_tflite(int8).operators
-            if one.outputs[0].name == layer.outputs[0].name
-        ))  # fmt: skip
-        moved += int((values_of(again, weights) != before).sum())
+    pairs = zip(
+        quantized_layers(read_tflite(tuned), read_tflite(again)),
+        quantized_layers(read_tflite(tuned), read_tflite(int8)),
+        strict=True,
+    )
+    for (layer, stored), (_, first) in pairs:
+        weights = stored.inputs[WEIGHTS]
+        np.testing.assert_allclose(
+            values[layer.inputs[WEIGHTS].name] / max(weights.scales),
+            dequantized(again, weights) / max(weights.scales),
+            atol=1e-3,
+        )
+        moved += int((values_of(again, weights) != values_of(int8, first.inputs[WEIGHTS])).sum())
     assert moved > 0
 
 

@@ -16,7 +16,8 @@ from linegate_export.quantization.fidelity import Fidelity, Judge
 from linegate_export.quantization.ladder import near_enough, quantize
 from linegate_export.quantization.options import Repair, RepairOptions
 from linegate_export.quantization.recipe import Attempt, Means, Tried, Workshop
-from linegate_export.tflite_file import read_tflite
+from linegate_export.tflite_edit import constants, with_constants
+from linegate_export.tflite_file import WEIGHTS, read_tflite
 from tests.export import nets
 
 Net = tuple[Deployable, bytes]
@@ -134,6 +135,26 @@ def test_the_error_table_names_the_tensor_that_was_spoilt(
     assert worst.layer == names[1]
     behind = [one for one in errors if one is not worst][1:]
     assert all(one.total_db < one.own_db for one in behind)
+
+
+def test_the_error_table_blames_weights_that_vanish_in_rounding(
+    relu_net: Net, blob_pictures: UInt8Array
+) -> None:
+    """One far above all others of its channel makes their steps so wide that they are lost."""
+    model, tflite = relu_net
+    first, second = read_tflite(tflite).operators[:2]
+    values = constants(tflite)
+    for constant in first.inputs[WEIGHTS:]:
+        values[constant.name][0] = 0
+    # It reads a channel that is silent, so that no result changes.
+    large = values[second.inputs[WEIGHTS].name]
+    large[..., 0] = 1000 * np.abs(large).max()
+    edited = with_constants(tflite, values)
+    ranges = workshop(relu_net, blob_pictures).observe(edited).min_max()
+    artifact = tflite_int8.convert(model, edited, ranges)
+    errors = measure_errors(model, edited, artifact, blob_pictures[:32])
+    assert min(errors, key=lambda one: one.own_db).tensor == second.outputs[0].name
+    assert errors[1].own_db < errors[0].own_db - 10
 
 
 def test_no_pictures_to_calibrate_with_are_refused(

@@ -14,6 +14,7 @@ channel stays, for it makes the scale.
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -25,8 +26,15 @@ from linegate_bundle.preprocess import UInt8Array
 from linegate_export.graph import Deployable
 from linegate_export.progress import bar
 from linegate_export.quantization.simulation import Simulation, Value
-from linegate_export.tflite_edit import constants, values_of, with_constants
-from linegate_export.tflite_file import BIAS, LAYERS, WEIGHTS, Operator, Tensor, read_tflite
+from linegate_export.tflite_edit import constants, dequantized, with_constants
+from linegate_export.tflite_file import (
+    BIAS,
+    WEIGHTS,
+    Operator,
+    Tensor,
+    quantized_layers,
+    read_tflite,
+)
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -87,20 +95,7 @@ def fine_tune(
     """
     simulation, teacher = Simulation(tflite), Simulation(reference)
     learned = _learned(tflite, int8)
-    quantized = {
-        tensor.name: tensor.quantization
-        for operator in read_tflite(int8).operators
-        for tensor in (*operator.inputs[:1], *operator.outputs)
-    }
-
-    def quantize(tensor: Tensor, value: Value) -> Value:
-        quantization = quantized.get(tensor.name)
-        if quantization is None:
-            return value
-        low = (-_LARGEST - 1 - quantization.zero_point) * quantization.scale
-        high = (_LARGEST - quantization.zero_point) * quantization.scale
-        return tf.quantization.fake_quant_with_min_max_args(value, low, high, num_bits=8)
-
+    quantize = _rounds_like(int8)
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(RATE, STEPS), beta_2=0.99
     )
@@ -130,6 +125,25 @@ def fine_tune(
     return with_constants(tflite, {name: one.result() for name, one in learned.items()})
 
 
+def _rounds_like(int8: bytes) -> Callable[[Tensor, Value], Value]:
+    """Return what rounds and cuts a tensor as the int8 model does, with a gradient."""
+    quantized = {
+        tensor.name: tensor.quantization
+        for operator in read_tflite(int8).operators
+        for tensor in (*operator.inputs[:1], *operator.outputs)
+    }
+
+    def quantize(tensor: Tensor, value: Value) -> Value:
+        quantization = quantized.get(tensor.name)
+        if quantization is None:
+            return value
+        low = (-_LARGEST - 1 - quantization.zero_point) * quantization.scale
+        high = (_LARGEST - quantization.zero_point) * quantization.scale
+        return tf.quantization.fake_quant_with_min_max_args(value, low, high, num_bits=8)
+
+    return quantize
+
+
 def _batches(pictures: UInt8Array) -> list[UInt8Array]:
     """Return as many batches as there are steps, each picture as often as any other."""
     rng = np.random.default_rng(0)
@@ -141,16 +155,12 @@ def _batches(pictures: UInt8Array) -> list[UInt8Array]:
 def _learned(tflite: bytes, int8: bytes) -> dict[str, _Learned]:
     """Return weights and biases of all layers that are int8, by their name in the float graph."""
     values = constants(tflite)
-    integers = {one.outputs[0].name: one for one in read_tflite(int8).operators}
     learned: dict[str, _Learned] = {}
-    for layer in read_tflite(tflite).operators:
-        other = integers.get(layer.outputs[0].name)
-        if layer.name not in LAYERS or other is None:
+    for layer, other in quantized_layers(read_tflite(tflite), read_tflite(int8)):
+        name = layer.inputs[WEIGHTS].name
+        if name not in values:
             continue
-        weights = other.inputs[WEIGHTS]
-        if weights.dtype != "int8" or layer.inputs[WEIGHTS].name not in values:
-            continue
-        learned[layer.inputs[WEIGHTS].name] = _weights(values[layer.inputs[WEIGHTS].name], weights)
+        learned[name] = _weights(values[name], other.inputs[WEIGHTS])
         if len(layer.inputs) > BIAS and len(other.inputs) > BIAS:
             learned[layer.inputs[BIAS].name] = _bias(other, int8)
     return learned
@@ -172,7 +182,7 @@ def _weights(values: Float32Array, stored: Tensor) -> _Learned:
 def _bias(operator: Operator, int8: bytes) -> _Learned:
     stored = operator.inputs[BIAS]
     output = operator.outputs[0].quantization
-    values = values_of(int8, stored) * np.asarray(stored.scales)
+    values = dequantized(int8, stored)
     size = np.float32(1.0 if output is None else output.scale)
     steps = (values / size).astype(np.float32)
     return _Learned(
