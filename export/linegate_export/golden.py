@@ -47,6 +47,7 @@ from linegate_export.graph import Normalization
 from linegate_export.pictures import read_checked
 from linegate_export.quantization.probe import Probe
 from linegate_export.tflite_file import read_tflite
+from linegate_report.reduce import reduced
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -209,12 +210,7 @@ def encode_picture(frame: UInt8Array) -> bytes:
 
     A grey one is stored as grey; decoding gives three equal channels again.
     """
-    height, width = frame.shape[:2]
-    factor = _LARGEST_SIDE / max(height, width)
-    picture: npt.NDArray[np.uint8] = frame
-    if factor < 1:
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        picture = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).view(np.uint8)
+    picture = reduced(frame, _LARGEST_SIDE)
     if (picture == picture[..., :1]).all():
         picture = picture[..., 0]
     written, content = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])

@@ -11,6 +11,9 @@ from linegate_bundle.preprocess import UInt8Array
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 """File name endings, in lower case, that are taken for images."""
 
+# What is wrong with a file is said in the error; OpenCV would say it on the terminal too.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 _JPEG_START = b"\xff\xd8"
 _JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
 _JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})

@@ -198,7 +198,11 @@ def read_split(path: Path) -> list[SplitRow]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected the split.csv of a run, it cannot be read: {error.strerror}"
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: expected a split file in UTF-8: {error}") from error
     columns = list(SplitRow.__struct_fields__)
     header = lines[0] if lines else []

@@ -10,9 +10,12 @@ import sklearn.metrics
 from linegate_bundle.atomic import write_atomic
 from linegate_bundle.manifest import Role
 from linegate_bundle.run_folder import PREDICTIONS_FILE, Part, RunFolder
+from linegate_training.networks.registry import load_network
 from linegate_training.options import TrainOptions
-from linegate_training.run import train
+from linegate_training.provenance import configuration, versions
+from linegate_training.run import resolve, train
 
+_OF_NO_INFLUENCE = {"out", "cache", "existing_run", "tensorboard"}
 _PREFIX = "probability:"
 
 
@@ -54,17 +57,27 @@ def scores_on_test(run: RunFolder) -> OnTest:
 
 
 def train_once(options: TrainOptions) -> tuple[RunFolder, float]:
-    """Train, or take what an earlier call left, so that a benchmark can go on.
+    """Train, or take what an earlier call left with the same options and versions.
 
     Returns:
         The run, and the seconds that its training took.
     """
     run = RunFolder(options.out)
     clock = options.out.with_name(f"{options.out.name}.seconds")
-    if run.record.is_file() and clock.is_file():
+    if run.record.is_file() and clock.is_file() and _was_trained_with(run, options):
         return run, float(clock.read_text())
     start = time.monotonic()
     run = train(options)
     seconds = time.monotonic() - start
     write_atomic(clock, f"{seconds:.1f}".encode())
     return run, seconds
+
+
+def _was_trained_with(run: RunFolder, options: TrainOptions) -> bool:
+    network = load_network(options.network, options.alpha)
+    record, wanted = run.read_record(), configuration(resolve(options, network))
+    return record.versions.items() <= versions().items() and all(
+        record.configuration.get(name) == value
+        for name, value in wanted.items()
+        if name not in _OF_NO_INFLUENCE
+    )

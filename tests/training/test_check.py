@@ -184,7 +184,9 @@ def test_the_page_needs_no_other_file_and_shows_the_pairs(parts: Path) -> None:
     sheet = page[page.index('id="conflict"') :]
     assert "scratch/x.png" in sheet.partition("<h2")[0]
     assert "ok/ok001.png" in sheet.partition("<h2")[0]
-    assert page.count("data:image/jpeg") == 4
+    classes = page[page.index("What the classes look like") :]
+    assert classes.count("data:image/jpeg") == 12 * len(CLEAN)
+    assert page.count("data:image/jpeg") == 4 + 12 * len(CLEAN)
     anchors = set(re.findall(r'href="#([a-z_]+)"', page))
     assert anchors == set(re.findall(r'id="([a-z_]+)"', page)) == {
         "conflict", "near_duplicates", "corrupt",
@@ -192,7 +194,9 @@ def test_the_page_needs_no_other_file_and_shows_the_pairs(parts: Path) -> None:
 
 
 def test_the_page_of_clean_data_says_so(clean: Path) -> None:
-    assert "Nothing was found" in render(checked(clean)).decode()
+    page = render(checked(clean)).decode()
+    assert "Nothing was found" in page
+    assert "12 of 40; spread over all" in page
 
 
 def run(*arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from linegate_bundle.errors import DataError
+from linegate_bundle.errors import ConfigError, DataError
 from linegate_bundle.run_folder import Part, SplitRow, encode_split
 from linegate_training.data.alike import Alike
 from linegate_training.data.divide import divide
@@ -37,7 +37,7 @@ def divided(
     photos: Sequence[Photo], found: Alike | None = None, **options: object
 ) -> dict[str, SplitRow]:
     given = SplitOptions(**options)  # type: ignore[arg-type]
-    dataset = Dataset(Path("photographs"), tuple(photos))
+    dataset = Dataset(Path("photographs"), Path("photographs"), tuple(photos))
     rows = divide(dataset, given, CorruptImages.REFUSE, found)
     assert [row.path for row in rows] == [photo.path for photo in photos]
     return {row.path: row for row in rows}
@@ -64,8 +64,8 @@ def test_pictures_that_look_alike_stay_together_and_the_log_says_how_many(
     )
     assert crossing > 0
     assert (
-        "37 images in 16 clusters look alike (15 pairs of near duplicates, 6 of bursts) and stay "
-        f"together; each on its own, {crossing} of these pairs would have crossed"
+        "37 images in 16 clusters look alike and stay together; without that, "
+        f"{crossing} of their 21 pairs would have crossed"
     ) in caplog.text
     assert find_leaks(tuple(rows.values()), found) == []
 
@@ -82,6 +82,25 @@ def test_given_groups_are_kept_and_what_crosses_them_is_named(
     assert leaks
     assert f"{len(leaks)} pairs of near duplicates" in caplog.text
     assert f"{leaks[0][0].path} ({leaks[0][0].part}) = {leaks[0][1].path}" in caplog.text
+
+
+def test_pictures_without_a_group_are_grouped_by_their_looks_though_others_have_one() -> None:
+    photos = photographs()
+    given = {0: "a", 1: "b", 4: "c"}
+    some = [dataclasses.replace(photo, group=given.get(n)) for n, photo in enumerate(photos)]
+    rows = divided(some, alike(some, [(0, 1), (4, 5), (6, 7)], [(40, 41)]))
+    groups = [rows[photo.path].group for photo in some]
+    # Both were said to be groups of their own; the others were not.
+    assert groups[0] != groups[1]
+    assert groups[4] == groups[5]
+    assert groups[6] == groups[7]
+    assert groups[40] == groups[41]
+
+
+@pytest.mark.parametrize("pattern", ["(", "part", "["])
+def test_a_pattern_that_is_none_is_refused_before_any_file_is_read(pattern: str) -> None:
+    with pytest.raises(ConfigError, match="regular expression"):
+        SplitOptions(group_pattern=pattern)
 
 
 def test_too_large_clusters_say_how_to_go_on() -> None:

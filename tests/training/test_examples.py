@@ -129,7 +129,7 @@ def test_equal_scores_are_decided_by_the_loss() -> None:
 def prepared(rows: list[SplitRow]) -> Prepared:
     digests = {row.sha256: number for number, row in enumerate(rows)}
     pixels = CachedRows(np.zeros((len(rows), 8, 8, 1), np.uint8), digests, {})
-    return Prepared(Dataset(Path(), ()), pixels, tuple(rows))
+    return Prepared(Dataset(Path(), Path(), ()), pixels, tuple(rows))
 
 
 def row(number: int, part: Part, weight: float, soft: str = "", label: str = "good") -> SplitRow:

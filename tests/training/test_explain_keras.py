@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import keras
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from linegate_training.explain.open import open_source
 from linegate_training.explain.source import ModelFacts, explain
 from linegate_training.networks.base import activation_for, build_model
 from linegate_training.networks.efficientnet_lite0 import EFFICIENTNET_LITE0
+from linegate_training.networks.registry import load_network
 from tests.training import known_nets
 from tests.training.known_nets import (
     BRIGHT,
@@ -129,6 +131,29 @@ def test_normalization_and_activation_belong_to_their_convolution() -> None:
     net = KerasSource(model, facts, activation_for(2))
     explanation = net.explain_pixels(np.zeros((16, 16, 3), np.uint8))
     assert [stage.info.name for stage in explanation.stages] == ["relu0", "relu1", "relu2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "heat"),
+    [("lenet5", "c3_tanh", (5, 5)), ("alexnet", "conv5", (13, 13))],
+)
+def test_what_is_computed_in_groups_is_one_stage_and_a_map_has_places(
+    name: str, shown: str, heat: tuple[int, int]
+) -> None:
+    network = load_network(name)
+    channels = network.colour.channels
+    model = build_model(network, (network.size, network.size, channels), 2)
+    spec = msgspec.structs.replace(
+        SPEC, colour=network.colour, width=network.size, height=network.size
+    )
+    net = KerasSource(model, ModelFacts(name, "", TWO, spec), activation_for(2))
+    pixels = np.random.default_rng(0).integers(0, 255, spec.shape, dtype=np.uint8)
+    explanation = net.explain_pixels(pixels)
+    names = [stage.info.name for stage in explanation.stages]
+    assert shown in names
+    assert not any(name.startswith(("c3_1", "conv5_")) for name in names)
+    assert explanation.heat.method is HeatMethod.GRAD_CAM
+    assert explanation.heat.values.shape == heat
 
 
 def test_a_deep_net_shows_the_turning_points_only() -> None:

@@ -63,6 +63,12 @@ def test_a_map_is_brightest_where_it_is_highest() -> None:
     assert grey[24:48, 48:72].min() > grey[:24].max()
 
 
+def test_rounding_is_not_stretched_to_a_pattern() -> None:
+    noise = 1e-6 * np.random.default_rng(0).standard_normal((4, 4, 1)).astype(np.float32)
+    flat = map_sheet(Stage(StageInfo("conv", StageKind.CONVOLUTION, (4, 4, 1)), 3 + noise))
+    assert len(np.unique(flat.reshape(-1, 3), axis=0)) == 1
+
+
 def test_colour_filters_are_drawn_in_their_colour_and_zero_is_grey() -> None:
     kernels = np.zeros((1, 1, 3, 2), np.float32)
     kernels[0, 0, 0, 0] = 2  # red

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from linegate_bundle.errors import ConfigError, DataError
 from linegate_training.data.group import (
     group_by_block,
-    group_by_image,
+    group_by_column,
     group_by_pattern,
     merge_identical,
 )
@@ -55,7 +55,7 @@ def test_unusable_pattern_is_refused(pattern: str, message: str) -> None:
 def test_each_image_is_a_group_but_identical_files_share_one() -> None:
     same = "0" * 64
     photos = [photo("good/a.png", same), photo("good/b.png"), photo("good/c.png", same)]
-    groups = merge_identical(photos, group_by_image(photos))
+    groups = merge_identical(photos, group_by_column(photos))
     assert groups == ["good/a.png", "good/b.png", "good/a.png"]
 
 

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from linegate_bundle.errors import DataError
+from linegate_bundle.manifest import Colour
+from linegate_report.page import thumbnail
+from linegate_report.reduce import reduced
 from linegate_training.data.header import read_header
 from linegate_training.data.looks import THUMBNAIL_SIDE, look_at, look_at_all
 from linegate_training.data.outliers import find_outliers, modified_z
@@ -90,11 +93,28 @@ def test_blur_lowers_the_sharpness(tmp_path: Path) -> None:
     assert soft["sharpness"] < 0.2 * sharp["sharpness"]
 
 
+@pytest.mark.parametrize("shape", [(3, 4000), (4000, 3), (1, 1)])
+def test_thin_pictures_are_looked_at(tmp_path: Path, shape: tuple[int, int]) -> None:
+    picture = np.full((*shape, 3), 80, np.uint8)
+    look = look_at(write(tmp_path / "thin.png", picture))
+    assert (int(look["height"]), int(look["width"])) == shape
+    assert thumbnail(picture, Colour.RGB).startswith("data:image/jpeg")
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 64))
+def test_reduced_pictures_keep_shape_and_mean(height: int, width: int, side: int) -> None:
+    picture = np.full((height, width), 90, np.uint8)
+    small = reduced(picture, side)
+    assert max(small.shape) == min(side, max(height, width))
+    assert min(small.shape) >= 1
+    assert (small == 90).all()
+
+
 def test_looks_are_kept_and_full_disks_leave_none(tmp_path: Path) -> None:
     path = write(tmp_path / "good" / "a.png", part(np.random.default_rng(0)))
     (tmp_path / "good" / "b.png").write_bytes(b"no picture")
     photos = (Photo("good/a.png", "good", "1" * 64), Photo("good/b.png", "good", "2" * 64))
-    dataset = Dataset(tmp_path, photos)
+    dataset = Dataset(tmp_path, tmp_path, photos)
     cache = tmp_path / "cache"
     with pytest.raises(DataError, match=r"cannot be written.*--cache DIR"), room_for(1000):
         look_at_all(dataset, cache)

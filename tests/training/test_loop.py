@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from linegate_bundle.errors import TrainingError
+from linegate_bundle.errors import ConfigError, TrainingError
 from linegate_training.fitting.examples import Examples, Truth
 from linegate_training.fitting.history import HistoryRow, encode_history
-from linegate_training.fitting.loop import Plan, fit
+from linegate_training.fitting.loop import Plan, check_tensorboard, fit
 from linegate_training.fitting.optimizer import Rates
 from linegate_training.fitting.scoring import predict_logits, score
 from linegate_training.fitting.sources import ActivationSource, Float32Array, Inputs
@@ -68,10 +68,11 @@ def test_training_learns_and_leaves_a_row_an_epoch(caplog: pytest.LogCaptureFixt
     caplog.set_level(logging.INFO)
     model = net()
     rows = fit(model, examples(128, 1), examples(64, 2), PLAN)
-    assert [row.epoch for row in rows] == list(range(1, 7))
+    assert [row.epoch for row in rows] == list(range(7))
+    assert rows[0].loss is None
     assert rows[-1].validation_accuracy > 0.9
     assert rows[-1].validation_loss < rows[0].validation_loss
-    assert rows[0].learning_rate > rows[-1].learning_rate
+    assert rows[1].learning_rate > rows[-1].learning_rate
     assert rows[-1].learning_rate == pytest.approx(0, abs=1e-6)
     assert sum("validation loss" in message for message in caplog.messages) == 6
 
@@ -80,7 +81,7 @@ def test_accuracy_of_shares_is_that_of_the_labels_they_lean_to() -> None:
     sure = examples(128, 1)
     truth = dataclasses.replace(sure.truth, targets=0.2 + 0.6 * sure.truth.targets)
     rows = fit(net(), dataclasses.replace(sure, truth=truth), examples(64, 2), PLAN)
-    assert rows[-1].accuracy > 0.9
+    assert (rows[-1].accuracy or 0) > 0.9
 
 
 def test_several_outputs_are_trained_as_one_choice() -> None:
@@ -89,14 +90,17 @@ def test_several_outputs_are_trained_as_one_choice() -> None:
     given = two.truth.targets
     targets = np.concatenate([given, 1 - given, 0 * given], axis=1)
     data = of(inputs_of(two)[:, None], targets)
-    assert fit(model, data, data, PLAN)[-1].accuracy > 0.9
+    assert (fit(model, data, data, PLAN)[-1].accuracy or 0) > 0.9
 
 
-def test_training_that_only_harms_validation_leaves_the_weights_as_they_were() -> None:
+def test_training_that_only_harms_validation_leaves_the_weights_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     model = net()
     before = model.get_weights()
     rows = fit(model, examples(128, 1), examples(64, 2, flipped=True), PLAN)
-    assert len(rows) == PLAN.patience
+    assert len(rows) == 1 + PLAN.patience
+    assert "no epoch was better on validation than the random weights" in caplog.text
     for was, now in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(was, now)
 
@@ -181,8 +185,9 @@ def test_the_average_of_the_weights_is_kept_and_not_trained_on() -> None:
     rows = fit(plain, examples(128, 1), examples(64, 2), replaced(epochs=8))
     average_rows = fit(averaged, examples(128, 1), examples(64, 2), plan)
     # The weights that are trained on are the same, so the train part sees the same losses.
-    assert [row.loss for row in rows] == pytest.approx([row.loss for row in average_rows])
-    assert rows[0].validation_loss != average_rows[0].validation_loss
+    losses, others = ([row.loss for row in one[1:]] for one in (rows, average_rows))
+    assert losses == pytest.approx(others)
+    assert rows[1].validation_loss != average_rows[1].validation_loss
     pairs = zip(plain.get_weights(), averaged.get_weights(), strict=True)
     assert any((one != other).any() for one, other in pairs)
 
@@ -203,6 +208,13 @@ def test_the_monitored_score_decides(monitor: Monitor) -> None:
     assert getattr(kept, monitor) == pytest.approx(best, rel=1e-4)
 
 
+def test_a_folder_for_tensorboard_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match=r"can be written to .* another --tensorboard"):
+        check_tensorboard(tmp_path / "file" / "events")
+
+
 def test_event_files_for_tensorboard_hold_the_scores(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -216,4 +228,4 @@ def test_event_files_for_tensorboard_hold_the_scores(tmp_path: Path) -> None:
     validation = EventAccumulator(str(tmp_path / "validation"), size_guidance={"tensors": 0})
     validation.Reload()
     found = [float(make_ndarray(event.tensor_proto)) for event in validation.Tensors("epoch_auc")]
-    assert found == pytest.approx([row.validation_auc for row in rows])
+    assert found == pytest.approx([row.validation_auc for row in rows[1:]])

@@ -17,6 +17,7 @@ from linegate_training.networks.base import (
     Network,
     build_model,
     cut_model,
+    fingerprint,
 )
 from linegate_training.networks.block_outputs import bottlenecks
 from linegate_training.networks.names import NETWORKS
@@ -210,3 +211,16 @@ def test_message_names_a_weights_file_of_another_network(tmp_path: Path) -> None
     build_model(load_network("basic_cnn"), SHAPE, 2).save(other)
     with pytest.raises(DataError, match="for the layer stem_conv, got none"):
         load_weights(network, build_model(network, SHAPE, 2), str(other))
+
+
+def test_the_same_layers_have_one_fingerprint_and_others_another() -> None:
+    """Names that Keras counts up do not matter; settings and connections do."""
+
+    def of(kernel: int = 3, activation: str = "relu", *, shortcut: bool = True) -> str:
+        image = keras.Input((8, 8, 4))
+        x = keras.layers.Conv2D(4, kernel, padding="same", activation=activation)(image)
+        y = keras.layers.Conv2D(4, 3, padding="same")(x)
+        return fingerprint(keras.Model(image, keras.layers.Add()([y, x if shortcut else y])))
+
+    assert of() == of()
+    assert len({of(), of(kernel=1), of(activation="tanh"), of(shortcut=False)}) == 4

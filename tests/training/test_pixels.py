@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,46 @@ def test_identical_files_share_a_row(photographs: Path, tmp_path: Path) -> None:
     assert len(preprocess_all(scan(photographs), SPEC, tmp_path / "cache").array) == 90
 
 
+def cut_in_half(rows: Path) -> None:
+    rows.write_bytes(rows.read_bytes()[: rows.stat().st_size // 2])
+
+
+def empty(rows: Path) -> None:
+    rows.write_bytes(b"")
+
+
+def of_other_shape(rows: Path) -> None:
+    np.save(rows, np.zeros((90, 3), np.uint8))
+
+
+def without_list(rows: Path) -> None:
+    rows.with_suffix(".corrupt.json").unlink()
+
+
+def with_empty_list(rows: Path) -> None:
+    rows.with_suffix(".corrupt.json").write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "damage", [cut_in_half, empty, of_other_shape, without_list, with_empty_list]
+)
+def test_a_damaged_cache_is_made_anew(
+    photographs: Path,
+    tmp_path: Path,
+    damage: Callable[[Path], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dataset, cache = scan(photographs), tmp_path / "cache"
+    expected = np.array(preprocess_all(dataset, SPEC, cache).array)
+    (written,) = cache.glob("*.npy")
+    damage(written)
+    np.testing.assert_array_equal(preprocess_all(dataset, SPEC, cache).array, expected)
+    assert f"{written} is damaged" in caplog.text
+    caplog.clear()
+    preprocess_all(dataset, SPEC, cache)
+    assert not caplog.records
+
+
 def test_corrupt_images_are_reported_again_from_the_cache(
     photographs: Path, tmp_path: Path
 ) -> None:
@@ -68,15 +109,6 @@ def test_full_disk_leaves_no_cache_behind(photographs: Path, tmp_path: Path) -> 
     with full, room_for(4096):
         preprocess_all(dataset, SPEC, cache)
     assert list(cache.iterdir()) == []
-
-
-def test_damaged_cache_is_refused(photographs: Path, tmp_path: Path) -> None:
-    dataset = scan(photographs)
-    preprocess_all(dataset, SPEC, tmp_path)
-    (written,) = tmp_path.glob("*.npy")
-    np.save(written, np.zeros((3, 2), np.uint8))
-    with pytest.raises(DataError, match="delete the file"):
-        preprocess_all(dataset, SPEC, tmp_path)
 
 
 def test_default_cache_is_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch) -> None:

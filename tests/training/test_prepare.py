@@ -89,6 +89,21 @@ def test_corrupt_images_are_left_out_when_asked(photographs: Path) -> None:
     assert "good/one.png" not in {row.path for row in result.rows}
 
 
+def test_the_same_broken_file_in_two_classes_is_left_out_too(photographs: Path) -> None:
+    for label in ("good", "scratch"):
+        (photographs / label / "empty.png").write_bytes(b"")
+    result = prepared(photographs, corrupt_images=CorruptImages.SKIP)
+    assert len(result.rows) == 90
+
+
+def test_a_split_that_is_missing_is_found_before_the_images_are_decoded(
+    photographs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"expected the split.csv of a run, .*No such file"):
+        prepared(photographs, split=tmp_path / "split.csv")
+    assert not (photographs.parent / "cache").exists()
+
+
 def test_a_class_of_nothing_but_corrupt_images_is_refused(tmp_path: Path) -> None:
     folder = write_photographs(tmp_path / "photographs", {"good": 5, "scratch": 5})
     (folder / "dent").mkdir()

@@ -2,16 +2,26 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from linegate_bundle.run_folder import Part
+from linegate_report.statistics import exact_interval
+from linegate_training.fitting.callbacks import untrained_row
 from linegate_training.fitting.history import HistoryRow
+from linegate_training.fitting.scoring import Scores
 from linegate_training.options import Monitor
 from linegate_training.report import words
 from linegate_training.report.by_group import score_groups
 from linegate_training.report.calibration import calibrate
 from linegate_training.report.evaluation import Evaluation
 from linegate_training.report.findings import Findings
-from linegate_training.report.history import best_row, ended_while_improving, overfit
+from linegate_training.report.history import (
+    best_row,
+    ended_while_improving,
+    learned_nothing,
+    overfit,
+)
 from linegate_training.report.leaks import NearDuplicates, check_split
 from linegate_training.report.scores import score
 from tests.training.evaluations import TWO, evaluation, record, row
@@ -163,3 +173,26 @@ def test_settings_hold_no_places_of_this_machine() -> None:
         findings(thousand()), record=record(TWO, epochs=2, out="/home/me/run", cache=None)
     )
     assert words.settings(found) == {"epochs": 2}
+
+
+def test_random_weights_that_were_kept_are_no_success() -> None:
+    start = untrained_row("training", Scores(0.3, 0.7, 0.6))
+    history = (start, epoch(1, 0.5), epoch(2, 0.4))
+    assert learned_nothing(history, Monitor.LOSS)
+    assert not learned_nothing((start, epoch(1, 0.2)), Monitor.LOSS)
+    assert best_row(history, Monitor.LOSS) is start
+    assert overfit(history, Monitor.LOSS) == 0
+    assert not ended_while_improving(history, Monitor.LOSS, 2)
+    assert words.next_steps(findings(thousand(), history))[0].startswith("It has learned nothing")
+
+
+@given(st.integers(1, 200), st.floats(0, 1))
+def test_as_many_pictures_as_are_asked_for_are_enough(trials: int, value: float) -> None:
+    needed = words._needed(value, trials)
+    interval = exact_interval(round(value * needed), needed)
+    assert interval.high - interval.low <= 0.1
+    assert needed == trials or needed < 500
+
+
+def test_without_an_error_few_pictures_are_enough() -> None:
+    assert words._needed(1.0, 6) == 36

@@ -1,5 +1,6 @@
 """A training that is interrupted ends as if it had not been."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -67,7 +68,7 @@ def test_a_training_killed_twice_ends_with_the_same_weights(tmp_path: Path) -> N
     for one, other in zip(weights(tmp_path / "killed"), weights(tmp_path / "whole"), strict=True):
         np.testing.assert_array_equal(one, other)
     history = (tmp_path / "killed" / "history.csv").read_text().splitlines()
-    assert len(history) == 1 + EPOCHS
+    assert len(history) == 1 + 1 + EPOCHS
 
 
 @pytest.fixture
@@ -120,6 +121,20 @@ def test_fine_tuning_goes_on_where_it_was(
     assert [row.rpartition(",")[0] for row in rows[0]] == [
         row.rpartition(",")[0] for row in rows[1]
     ]
+
+
+def test_a_net_that_has_changed_under_its_name_does_not_go_on(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "load_network", lambda *_: tiny.TINY)
+    with monkeypatch.context() as patched:
+        interrupt_after(2, patched)
+        with pytest.raises(KeyboardInterrupt):
+            train(fine_tuning(photographs, weights="none"))
+    other = dataclasses.replace(tiny.TINY, body=lambda x: keras.ops.tanh(tiny.TINY.body(x)))
+    monkeypatch.setattr(run_module, "load_network", lambda *_: other)
+    with pytest.raises(ConfigError, match=r"other settings .*: layers_sha256"):
+        train(fine_tuning(photographs, weights="none"))
 
 
 @pytest.mark.usefixtures("pretrained")

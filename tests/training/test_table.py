@@ -144,7 +144,10 @@ def test_quoted_cells_come_back_as_they_were(
             "one spelling, got 'Bad' \\(1 images\\) and 'bad'",
         ),
         (["path,label", f"{GOOD},ok"], "two labels in a CSV file, got ok"),
-        (["path,label", f'"{GOOD},ok'], "expected a CSV file in UTF-8"),
+        (
+            ["path,label", f"{SCRATCH},bad", f'"{GOOD},ok', f"{SCRATCH},bad"],
+            "row 3: expected a cell whose quotes end, .* correct the row",
+        ),
     ],
 )
 def test_wrong_tables_are_refused_by_row(folder: Path, lines: list[str], message: str) -> None:

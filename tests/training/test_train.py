@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from linegate_bundle.errors import DataError
+from linegate_bundle.errors import ConfigError, DataError
 from linegate_bundle.images import read_image
 from linegate_bundle.manifest import Activation, Colour, Role
 from linegate_bundle.preprocess import Preprocessor
@@ -107,7 +107,7 @@ def test_same_seed_gives_the_same_model(photographs: Path, tmp_path: Path) -> No
 
 def test_a_split_given_back_is_written_again(trained: RunFolder, tmp_path: Path) -> None:
     folder = trained.path.parent / "photographs"
-    again = train(options(folder, out=tmp_path / "again", epochs=0, split=trained.split, seed=9))
+    again = train(options(folder, out=tmp_path / "again", epochs=1, split=trained.split, seed=9))
     assert again.split.read_bytes() == trained.split.read_bytes()
 
 
@@ -193,11 +193,17 @@ def test_what_is_not_said_is_taken_from_network_and_data() -> None:
         TrainOptions(data=Path("x"), out=Path(), quality=Quality.BEST, average=0.5),
         load_network("efficientnet_lite0"),
     )
-    assert (best.epochs, best.fine_tune_after, best.average) == (24, "normalization", 0.5)
-    basic = resolve(TrainOptions(data=Path("x"), out=Path(), epochs=0), load_network("basic_cnn"))
-    assert (basic.weights, basic.size, basic.epochs) == ("none", (64, 64), 0)
+    assert (best.epochs, best.fine_tune_after, best.average) == (16, "block4_add", 0.5)
+    assert (efficientnet.variants, best.variants) == (4, 8)
+    basic = resolve(TrainOptions(data=Path("x"), out=Path(), epochs=1), load_network("basic_cnn"))
+    assert (basic.weights, basic.size, basic.epochs) == ("none", (64, 64), 1)
     assert basic.fine_tune_after is None
     assert (efficientnet.head, basic.head) == (Head.PUBLISHED, Head.PUBLISHED)
+
+
+def test_nothing_is_not_trained_on_nothing() -> None:
+    with pytest.raises(ConfigError, match=r"0 epochs .* basic_cnn starts from random"):
+        resolve(TrainOptions(data=Path("x"), out=Path(), epochs=0), load_network("basic_cnn"))
 
 
 def test_head_is_pooled_where_weights_come_without_top(tmp_path: Path) -> None:

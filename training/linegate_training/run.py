@@ -26,7 +26,7 @@ from linegate_training.fitting.history import HistoryRow
 from linegate_training.fitting.loop import Plan, check_tensorboard
 from linegate_training.fitting.optimizer import Rates
 from linegate_training.fitting.recipe import fine_tune, fit_whole
-from linegate_training.networks.base import NORMALIZATION, Network, build_model
+from linegate_training.networks.base import NORMALIZATION, Network, build_model, fingerprint
 from linegate_training.networks.registry import load_network
 from linegate_training.options import NO_WEIGHTS, Head, Quality, TrainOptions
 from linegate_training.provenance import Setting, configuration, versions
@@ -52,11 +52,12 @@ class _Recipe:
     epochs: int
     average: float
     patience: int
+    variants: int = 4
 
 
 _FINE_TUNING = {
     Quality.DEFAULT: _Recipe(epochs=8, average=0.0, patience=5),
-    Quality.BEST: _Recipe(epochs=24, average=1.0, patience=24),
+    Quality.BEST: _Recipe(epochs=16, average=1.0, patience=24, variants=8),
 }
 _FINE_TUNING_RATE = 3e-4
 _FROM_NOTHING = {
@@ -96,7 +97,7 @@ def train(options: TrainOptions) -> RunFolder:
     load_weights(network, model, options.weights or NO_WEIGHTS)
     prepared = prepare(dataset, spec, options)
     unfinished = Unfinished(options.out)
-    checkpoint = unfinished.begin(_identity(options, prepared), options.existing_run)
+    checkpoint = unfinished.begin(_identity(options, prepared, model), options.existing_run)
     try:
         learned = _learn_from(prepared, labels, augmenter, options)
         history = _fit(model, learned, options, unfinished, checkpoint)
@@ -136,6 +137,11 @@ def resolve(options: TrainOptions, network: Network) -> TrainOptions:
         raise ConfigError(
             f"{network.name} cannot be fine-tuned after {cut!r}; valid are: {', '.join(cuts)}"
         )
+    if options.epochs == 0 and not tuned:
+        raise ConfigError(
+            f"0 epochs fit the head alone, on pretrained weights, and {network.name} starts from "
+            "random ones; give --weights, or --epochs of at least 1"
+        )
     recipe = (_FINE_TUNING if tuned else _FROM_NOTHING)[options.quality]
     rate = _FINE_TUNING_RATE if tuned else network.learning_rate
     return dataclasses.replace(
@@ -151,11 +157,15 @@ def resolve(options: TrainOptions, network: Network) -> TrainOptions:
         average=recipe.average if options.average is None else options.average,
         patience=options.patience or recipe.patience,
         fine_tune_after=(cut or _cut(network, options.quality)) if tuned else None,
+        variants=options.variants or recipe.variants,
     )
 
 
 def _cut(network: Network, quality: Quality) -> str | None:
-    return NORMALIZATION if quality is Quality.BEST else network.fine_tune_after
+    """Return after which layer to fine-tune; what the first quarter sees, all photographs have."""
+    if quality is Quality.BEST:
+        return network.cuts[len(network.cuts) // 4]
+    return network.fine_tune_after
 
 
 def _name(options: TrainOptions) -> str:
@@ -177,10 +187,12 @@ def _preprocess_spec(options: TrainOptions, network: Network) -> PreprocessSpec:
     )
 
 
-def _identity(options: TrainOptions, prepared: Prepared) -> dict[str, Setting]:
+def _identity(options: TrainOptions, prepared: Prepared, model: keras.Model) -> dict[str, Setting]:
     """Return all that decides the result of a training."""
     return {
         **configuration(options),
+        # A function of one's own may build another network under the same name.
+        "layers_sha256": fingerprint(model),
         **{f"version of {name}": version for name, version in versions().items()},
         "data_sha256": prepared.dataset.sha256(),
         "split_sha256": hashlib.sha256(encode_split(list(prepared.rows))).hexdigest(),
@@ -224,7 +236,7 @@ def _fit(
                 *learned,
                 plan,
                 cut=options.fine_tune_after,
-                variants=options.variants,
+                variants=_given(options.variants),
                 checkpoint=checkpoint,
             )
         )

@@ -73,7 +73,13 @@ def check_out(out: Path, existing: ExistingRun) -> None:
             things than a run.
     """
     parent = out.resolve().parent
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{out}: expected a place where a folder can be made, {parent} is none "
+            f"({error.strerror}); choose another --out"
+        ) from error
     if not os.access(parent, os.W_OK):
         raise ConfigError(f"{parent}: cannot be written to; choose another --out")
     if not os.path.lexists(out):

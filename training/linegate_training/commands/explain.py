@@ -47,14 +47,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from linegate_bundle.images import read_image  # noqa: PLC0415 - imports OpenCV
 
-    page.check_folder(arguments.out, replace=arguments.force)
-    frames = [read_image(path) for path in images]
-    source = open_source(arguments.model)
-    explained = [
-        page.Explained(path, explain(source, frame))
-        for path, frame in zip(images, frames, strict=True)
-    ]
-    _LOG.info("wrote %s", page.write_explanations(arguments.out, source, explained))
+    with page.new_folder(arguments.out, replace=arguments.force):
+        frames = [read_image(path) for path in images]
+        source = open_source(arguments.model)
+        explained = [
+            page.Explained(path, explain(source, frame))
+            for path, frame in zip(images, frames, strict=True)
+        ]
+        _LOG.info("wrote %s", page.write_explanations(arguments.out, source, explained))
     return 0
 
 

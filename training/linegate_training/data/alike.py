@@ -62,17 +62,18 @@ def find_alike(dataset: Dataset, looks: Looks) -> Alike:
     )
 
 
-def join_alike(photos: Sequence[Photo], groups: Sequence[str], alike: Alike) -> list[str]:
+def join_alike(
+    photos: Sequence[Photo], groups: Sequence[str], related: Sequence[tuple[Photo, Photo]]
+) -> list[str]:
     """Make groups one that hold pictures which look alike.
 
     Args:
         photos: with the groups, in the same order.
         groups: group of each, identical files in one.
-        alike: pairs; of a pair that is not among the photos nothing is said.
+        related: pairs of them.
     """
     clusters = Clusters(groups)
     of_content = {photo.sha256: group for photo, group in zip(photos, groups, strict=True)}
-    for one, other in alike.related():
-        if one.sha256 in of_content and other.sha256 in of_content:
-            clusters.join(of_content[one.sha256], of_content[other.sha256])
+    for one, other in related:
+        clusters.join(of_content[one.sha256], of_content[other.sha256])
     return [clusters.find(group) for group in groups]

@@ -80,8 +80,8 @@ def cached_rows(
 ) -> CachedRows:
     """Compute a row for each different content of a dataset, or find them in the cache.
 
-    An interrupted or failed call leaves no cache behind. Images that cannot be decoded
-    are reported in the result, not raised.
+    An interrupted or failed call leaves no cache behind, and a damaged one is made anew. Images
+    that cannot be decoded are reported in the result, not raised.
 
     Args:
         dataset: the images.
@@ -96,23 +96,38 @@ def cached_rows(
     photos = sorted({photo.sha256: photo for photo in dataset.photos}.values(), key=_sha256)
     path = cache / f"{_key([photo.sha256 for photo in photos], form)}.npy"
     try:
-        if not path.is_file():
+        found = _open(path, photos, form)
+        if found is None:
             cache.mkdir(parents=True, exist_ok=True)
             _build(dataset, photos, form, make, path)
-        array = np.load(path, mmap_mode="r")
-        corrupt = msgspec.json.decode(_corrupt_file(path).read_bytes(), type=dict[str, str])
+            found = _open(path, photos, form)
     except OSError as error:
         raise DataError(
             f"{path}: the cache of preprocessed images, {len(photos) * form.row_bytes / 1e6:.0f} "
             f"MB, cannot be written or read: {error.strerror or error}; make room, or give "
             "another folder with --cache DIR"
         ) from error
-    expected = (len(photos), *form.shape)
-    if array.shape != expected or array.dtype != form.dtype:
+    if found is None:
         raise DataError(
-            f"{path}: expected {form.dtype} of shape {expected}, got {array.dtype} of "
-            f"{array.shape}; delete the file"
+            f"{path}: the cache was written, but something else is read; give another folder with "
+            "--cache DIR"
         )
+    return found
+
+
+def _open(path: Path, photos: Sequence[Photo], form: RowFormat) -> CachedRows | None:
+    """Return what the cache holds; nothing if it is missing or damaged."""
+    if not path.is_file():
+        return None
+    try:
+        array = np.load(path, mmap_mode="r")
+        corrupt = msgspec.json.decode(_corrupt_file(path).read_bytes(), type=dict[str, str])
+    except (ValueError, EOFError, FileNotFoundError, msgspec.DecodeError) as error:
+        _LOG.warning("%s is damaged (%s) and is made anew", path, error)
+        return None
+    if array.shape != (len(photos), *form.shape) or array.dtype != form.dtype:
+        _LOG.warning("%s is damaged (%s of %s) and is made anew", path, array.dtype, array.shape)
+        return None
     return CachedRows(array, {photo.sha256: row for row, photo in enumerate(photos)}, corrupt)
 
 

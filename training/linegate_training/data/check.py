@@ -30,6 +30,9 @@ from linegate_training.data.scan import Dataset, Photo
 from linegate_training.data.source import load_dataset
 from linegate_training.options import CorruptImages
 
+_EXAMPLES = 12
+"""Images of each class that the page shows."""
+
 
 def check_data(source: Path, *, split: Path | None = None, cache: Path | None = None) -> DataReport:
     """Look at all photographs and report what is wrong with them.
@@ -46,9 +49,8 @@ def check_data(source: Path, *, split: Path | None = None, cache: Path | None = 
     """
     whole = load_dataset(source)
     looks = look_at_all(whole, cache or default_cache())
-    dataset = Dataset(
-        whole.root, tuple(photo for photo in whole.photos if photo.sha256 not in looks.corrupt)
-    )
+    decoded = tuple(photo for photo in whole.photos if photo.sha256 not in looks.corrupt)
+    dataset = dataclasses.replace(whole, photos=decoded)
     seen = _Seen(whole, dataset, looks, find_alike(dataset, looks), _rows(dataset, split))
     report = DataReport(
         schema_version=REPORT_SCHEMA_VERSION,
@@ -108,7 +110,8 @@ class _Seen:
 
     def classes(self) -> tuple[ClassFigures, ...]:
         """Return figures of every class, also of one that has only corrupt images."""
-        labels = np.array([photo.label for photo in self.dataset.photos])
+        photos = self.dataset.photos
+        labels = np.array([photo.label for photo in photos])
         each = self.each
         return tuple(
             ClassFigures(
@@ -117,6 +120,7 @@ class _Seen:
                 share=float(members.mean()) if len(labels) else 0.0,
                 brightness=_median(each["brightness"][members]),
                 sharpness=_median(each["sharpness"][members]),
+                examples=_spread([photo.path for photo in photos if photo.label == label]),
             )
             for label in self.whole.labels
             for members in [labels == label]
@@ -199,6 +203,12 @@ def _rows(dataset: Dataset, split: Path | None) -> tuple[SplitRow, ...]:
         for photo in dataset.photos
         if photo.part is not None
     )
+
+
+def _spread(paths: Sequence[str]) -> tuple[str, ...]:
+    """Choose some paths from the first to the last, at even distances."""
+    places = np.linspace(0, len(paths) - 1, _EXAMPLES).round().astype(int)
+    return tuple(paths[place] for place in np.unique(places)) if paths else ()
 
 
 def _tally(names: Iterable[str]) -> tuple[Tally, ...]:

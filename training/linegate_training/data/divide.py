@@ -11,7 +11,6 @@ from linegate_training.data.clusters import Clusters
 from linegate_training.data.group import (
     group_by_block,
     group_by_column,
-    group_by_image,
     group_by_pattern,
     merge_identical,
 )
@@ -33,7 +32,7 @@ def divide(
 
     A split that was given (``options.split``) is taken as it is. A split that the data come
     with is completed where it lacks validation or calibration, unless a new one is asked for.
-    Otherwise a new one is made, and if no groups are given, pictures that look alike become groups.
+    Otherwise a new one is made. Pictures that look alike become groups, unless both were given one.
 
     Args:
         dataset: photographs that can be decoded.
@@ -83,7 +82,7 @@ def given_split(dataset: Dataset, path: Path, corrupt: CorruptImages) -> tuple[S
     for what, names in (("are not in it", new), ("are gone", gone), ("have changed", changed)):
         if names:
             raise DataError(
-                f"{path}: expected the split of the images in {dataset.root}, but {len(names)} "
+                f"{path}: expected the split of the images in {dataset.source}, but {len(names)} "
                 f"{what}: {name_some(names)}; make a new split, or restore the images"
             )
     kept = tuple(
@@ -99,8 +98,9 @@ def _new_split(
 ) -> tuple[SplitRow, ...]:
     photos = dataset.photos
     groups = merge_identical(photos, _base_groups(photos, options))
-    if alike is not None and not _has_groups(photos, options):
-        groups = _grouped_by_looks(photos, groups, options, alike)
+    related = _free_pairs(photos, options, alike)
+    if related:
+        groups = _grouped_by_looks(photos, groups, options, related)
     parts = _split(photos, groups, options, tuple(Part))
     _LOG.info("%d images in %d groups", len(photos), len(set(groups)))
     return tuple(
@@ -113,7 +113,7 @@ def _complete(dataset: Dataset, options: SplitOptions, alike: Alike | None) -> t
     given = {photo.part for photo in dataset.photos if photo.part is not None}
     if not {Part.TRAIN, Part.TEST} <= given:
         raise DataError(
-            f"{dataset.root}: expected a split with train and test at least, got "
+            f"{dataset.source}: expected a split with train and test at least, got "
             f"{', '.join(sorted(given))}; give all images one, or none"
         )
     base = _base_groups(dataset.photos, options)
@@ -123,8 +123,7 @@ def _complete(dataset: Dataset, options: SplitOptions, alike: Alike | None) -> t
         members = [index for index, photo in enumerate(dataset.photos) if photo.part is part]
         photos = [dataset.photos[index] for index in members]
         groups = merge_identical(photos, [base[index] for index in members])
-        if alike is not None and not _has_groups(photos, options):
-            groups = join_alike(photos, groups, alike)
+        groups = join_alike(photos, groups, _free_pairs(photos, options, alike))
         parts = dict.fromkeys(groups, part)
         missing = [other for other in _FILLED if other not in given]
         if part is Part.TRAIN and missing:
@@ -144,13 +143,22 @@ def _base_groups(photos: Sequence[Photo], options: SplitOptions) -> list[str]:
         return group_by_block(photos, options.group_block)
     if options.group_pattern is not None:
         return group_by_pattern(photos, options.group_pattern)
-    return group_by_column(photos) if _has_groups(photos, options) else group_by_image(photos)
+    return group_by_column(photos)
 
 
-def _has_groups(photos: Sequence[Photo], options: SplitOptions) -> bool:
-    """Tell whether somebody said what belongs together."""
-    asked = options.group_block is not None or options.group_pattern is not None
-    return asked or any(photo.group for photo in photos)
+def _free_pairs(
+    photos: Sequence[Photo], options: SplitOptions, alike: Alike | None
+) -> list[tuple[Photo, Photo]]:
+    """Return the pairs that look alike of which nobody said whether they belong together."""
+    if alike is None or options.group_block is not None or options.group_pattern is not None:
+        return []
+    contents = {photo.sha256 for photo in photos}
+    given = {photo.sha256 for photo in photos if photo.group}
+    return [
+        (one, other)
+        for one, other in alike.related()
+        if {one.sha256, other.sha256} <= contents and not {one.sha256, other.sha256} <= given
+    ]
 
 
 def _check_sides(photos: Sequence[Photo], groups: Sequence[str]) -> None:
@@ -164,30 +172,30 @@ def _check_sides(photos: Sequence[Photo], groups: Sequence[str]) -> None:
 
 
 def _grouped_by_looks(
-    photos: Sequence[Photo], groups: Sequence[str], options: SplitOptions, alike: Alike
+    photos: Sequence[Photo],
+    groups: Sequence[str],
+    options: SplitOptions,
+    related: Sequence[tuple[Photo, Photo]],
 ) -> list[str]:
     """Join groups that look alike, and say what the split would have done without."""
-    joined = join_alike(photos, groups, alike)
-    if not alike.related():
-        return joined
-    clusters = Clusters([photo.path for photo in alike.photos])
-    for one, other in alike.related():
+    joined = join_alike(photos, groups, related)
+    clusters = Clusters([photo.path for pair in related for photo in pair])
+    for one, other in related:
         clusters.join(one.path, other.path)
     members = clusters.members()
     apart = _split(photos, groups, options, tuple(Part))
     of_content = {photo.sha256: group for photo, group in zip(photos, groups, strict=True)}
     crossing = sum(
         apart[of_content[one.sha256]] is not apart[of_content[other.sha256]]
-        for one, other in alike.related()
+        for one, other in related
     )
     _LOG.info(
-        "%d images in %d clusters look alike (%d pairs of near duplicates, %d of bursts) and stay "
-        "together; each on its own, %d of these pairs would have crossed the split",
+        "%d images in %d clusters look alike and stay together; without that, %d of their %d "
+        "pairs would have crossed the split",
         sum(map(len, members)),
         len(members),
-        len(alike.duplicates),
-        len(alike.bursts),
         crossing,
+        len(related),
     )
     try:
         _split(photos, joined, options, tuple(Part))

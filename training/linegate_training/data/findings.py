@@ -47,13 +47,23 @@ class Finding(Schema, frozen=True):
 
 
 class ClassFigures(Schema, frozen=True):
-    """A class: images that can be decoded, and their middle brightness and sharpness."""
+    """A class: images that can be decoded, and their middle brightness and sharpness.
+
+    Attributes:
+        label: its name.
+        images: how many.
+        share: of all images.
+        brightness: median, 0..255.
+        sharpness: median.
+        examples: paths of some of the images, spread over all.
+    """
 
     label: str
     images: int
     share: float
     brightness: float
     sharpness: float
+    examples: tuple[str, ...]
 
 
 class Tally(Schema, frozen=True):

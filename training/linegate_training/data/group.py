@@ -12,11 +12,6 @@ from linegate_training.data.clusters import Clusters
 from linegate_training.data.scan import Photo, name_some
 
 
-def group_by_image(photos: Sequence[Photo]) -> list[str]:
-    """Make every image a group of its own."""
-    return [photo.path for photo in photos]
-
-
 def group_by_block(photos: Sequence[Photo], size: int) -> list[str]:
     """Group ``size`` images that follow each other by file name, over all classes.
 
@@ -36,15 +31,7 @@ def group_by_pattern(photos: Sequence[Photo], pattern: str) -> list[str]:
         ConfigError: not a regular expression, or one without a group.
         DataError: it does not match a file name.
     """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"{pattern!r} is no regular expression: {error}") from error
-    if expression.groups < 1:
-        raise ConfigError(
-            f"expected a regular expression with a group in parentheses, such as '(.*)_[0-9]+', "
-            f"got {pattern!r}"
-        )
+    expression = group_expression(pattern)
     matches = [expression.search(photo.file_name) for photo in photos]
     unmatched = [
         photo.path
@@ -57,6 +44,20 @@ def group_by_pattern(photos: Sequence[Photo], pattern: str) -> list[str]:
             f"{name_some(unmatched)}"
         )
     return [match[1] for match in matches if match is not None]
+
+
+def group_expression(pattern: str) -> re.Pattern[str]:
+    """Compile a regular expression with a group; raise :class:`ConfigError` if it is none."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"{pattern!r} is no regular expression: {error}") from error
+    if expression.groups < 1:
+        raise ConfigError(
+            f"expected a regular expression with a group in parentheses, such as '(.*)_[0-9]+', "
+            f"got {pattern!r}"
+        )
+    return expression
 
 
 def group_by_column(photos: Sequence[Photo]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from linegate_bundle.errors import DataError
 from linegate_bundle.images import decode_image
 from linegate_bundle.preprocess import UInt8Array
+from linegate_report.reduce import reduced
 from linegate_training.data.cache import AnyArray, CachedRows, RowFormat, cached_rows
 from linegate_training.data.header import Header, read_header
 from linegate_training.data.scan import Dataset
@@ -88,12 +89,7 @@ def look_at(path: Path) -> AnyArray:
 
 
 def _sharpness(grey: UInt8Array) -> float:
-    factor = _SHARPNESS_SIDE / max(grey.shape)
-    if factor < 1:
-        grey = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA).view(
-            np.uint8
-        )
-    return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    return float(cv2.Laplacian(reduced(grey, _SHARPNESS_SIDE), cv2.CV_32F).var())
 
 
 def _used_bits(content: bytes, header: Header) -> int:

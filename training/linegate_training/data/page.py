@@ -11,7 +11,14 @@ from linegate_bundle.images import read_image
 from linegate_bundle.manifest import Colour
 from linegate_bundle.preprocess import UInt8Array
 from linegate_report.page import Picture, environment, thumbnail
-from linegate_training.data.findings import AlikePair, DataReport, Kind, Outlier, Place
+from linegate_training.data.findings import (
+    AlikePair,
+    ClassFigures,
+    DataReport,
+    Kind,
+    Outlier,
+    Place,
+)
 
 _MOST_PAIRS = 12
 _MOST_BURSTS = 6
@@ -30,6 +37,7 @@ class _Sheet:
         title: what is shown.
         shown: how many of ``of`` are shown.
         of: how many there are.
+        note: what is said of the others.
         rows: pictures side by side.
     """
 
@@ -38,6 +46,7 @@ class _Sheet:
     shown: int
     of: int
     rows: tuple[tuple[Picture, ...], ...]
+    note: str = "all are in the output of --json"
 
 
 def render(report: DataReport) -> bytes:
@@ -61,12 +70,20 @@ def render(report: DataReport) -> bytes:
         .get_template("data_check.html.j2")
         .render(
             report=report,
+            classes=[_class(report, figures) for figures in report.classes if figures.images],
             sheets=[sheet for sheet in sheets if sheet.of],
             corrupt=report.corrupt[:_MOST_CORRUPT],
             most=max((figures.images for figures in report.classes), default=0),
         )
     )
     return text.encode()
+
+
+def _class(report: DataReport, figures: ClassFigures) -> _Sheet:
+    row = tuple(_picture(report, path, "", (path,)) for path in figures.examples)
+    return _Sheet(
+        "", figures.label, len(row), figures.images, (row,), "spread over all, by their names"
+    )
 
 
 def _pairs(report: DataReport, kind: Kind, title: str, pairs: Sequence[AlikePair]) -> _Sheet:

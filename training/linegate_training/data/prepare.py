@@ -14,7 +14,7 @@ from linegate_bundle.manifest import Label, PreprocessSpec
 from linegate_bundle.run_folder import Part, SplitRow
 from linegate_training.data.alike import Alike, find_alike
 from linegate_training.data.cache import default_cache
-from linegate_training.data.divide import divide
+from linegate_training.data.divide import divide, given_split
 from linegate_training.data.looks import look_at_all
 from linegate_training.data.pixels import Pixels, preprocess_all
 from linegate_training.data.scan import Dataset, check_classes, check_conflicts, name_some
@@ -78,10 +78,11 @@ def prepare(dataset: Dataset, spec: PreprocessSpec, options: TrainOptions) -> Pr
         DataError: an image is corrupt, one is in several classes, the split cannot be
             made, or the one given does not fit the images.
     """
-    check_conflicts(dataset.photos)
+    _check_early(dataset, options.splitting, options.corrupt_images)
     cache = options.cache or default_cache()
     pixels = preprocess_all(dataset, spec, cache)
     dataset = without_corrupt(dataset, pixels.corrupt, options.corrupt_images)
+    check_conflicts(dataset.photos)
     alike = _look_for_alike(dataset, options.splitting, cache)
     rows = _divide(dataset, options.splitting, options.corrupt_images, alike)
     return Prepared(dataset, pixels, rows, alike)
@@ -103,10 +104,11 @@ def split_only(
         DataError: as for :func:`prepare`.
     """
     dataset = load_dataset(source)
-    check_conflicts(dataset.photos)
+    _check_early(dataset, options, corrupt)
     cache = cache or default_cache()
     looks = look_at_all(dataset, cache)
     dataset = without_corrupt(dataset, looks.corrupt, corrupt)
+    check_conflicts(dataset.photos)
     return _divide(dataset, options, corrupt, _look_for_alike(dataset, options, cache))
 
 
@@ -129,15 +131,21 @@ def without_corrupt(
     names = name_some(f"{photo.path} ({reasons[photo.sha256]})" for photo in bad)
     if corrupt is CorruptImages.REFUSE:
         raise DataError(
-            f"{dataset.root}: {len(bad)} of {len(dataset.photos)} images cannot be decoded: "
+            f"{dataset.source}: {len(bad)} of {len(dataset.photos)} images cannot be decoded: "
             f"{names}; repair or remove them, or leave them out with --skip-corrupt"
         )
     _LOG.warning("left out %d images that cannot be decoded: %s", len(bad), names)
-    kept = Dataset(
-        dataset.root, tuple(photo for photo in dataset.photos if photo.sha256 not in reasons)
-    )
-    check_classes(dataset.root, dataset.labels, Counter(photo.label for photo in kept.photos))
-    return kept
+    decoded = tuple(photo for photo in dataset.photos if photo.sha256 not in reasons)
+    check_classes(dataset.source, dataset.labels, Counter(photo.label for photo in decoded))
+    return dataclasses.replace(dataset, photos=decoded)
+
+
+def _check_early(dataset: Dataset, options: SplitOptions, corrupt: CorruptImages) -> None:
+    """Find what can be found before all images are decoded, which takes minutes."""
+    if options.split is not None:
+        given_split(dataset, options.split, corrupt)
+    if corrupt is CorruptImages.REFUSE:  # else those in several classes may be left out
+        check_conflicts(dataset.photos)
 
 
 def _look_for_alike(dataset: Dataset, options: SplitOptions, cache: Path) -> Alike | None:

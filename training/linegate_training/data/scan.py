@@ -54,8 +54,15 @@ class Photo:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Photographs in the order of their paths; every class has at least one."""
+    """Photographs in the order of their paths; every class has at least one.
 
+    Attributes:
+        source: the folder or CSV file that they were found in.
+        root: the folder that their paths are relative to.
+        photos: all of them.
+    """
+
+    source: Path
     root: Path
     photos: tuple[Photo, ...]
 
@@ -120,11 +127,16 @@ def scan(root: Path) -> Dataset:
     check_classes(
         root, {folder.name for folder, _ in folders}, Counter(photo.label for photo in found)
     )
-    return hash_all(root, found)
+    return hash_all(root, root, found)
 
 
-def hash_all(root: Path, photos: Sequence[Photo]) -> Dataset:
+def hash_all(source: Path, root: Path, photos: Sequence[Photo]) -> Dataset:
     """Hash the files of photographs whose ``sha256`` is still empty.
+
+    Args:
+        source: the folder or CSV file that they were found in.
+        root: the folder that their paths are relative to.
+        photos: in any order.
 
     Raises:
         DataError: a file cannot be read.
@@ -139,29 +151,29 @@ def hash_all(root: Path, photos: Sequence[Photo]) -> Dataset:
         ]
     counts = Counter(photo.label for photo in hashed)
     listed = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
-    _LOG.info("%d images in %s: %s", len(hashed), root, listed)
-    return Dataset(root, tuple(sorted(hashed, key=lambda photo: photo.path)))
+    _LOG.info("%d images in %s: %s", len(hashed), source, listed)
+    return Dataset(source, root, tuple(sorted(hashed, key=lambda photo: photo.path)))
 
 
-def check_classes(root: Path, labels: Iterable[str], images: Counter[str]) -> None:
+def check_classes(source: Path, labels: Iterable[str], images: Counter[str]) -> None:
     """Raise :class:`DataError` unless there are at least two classes and none is empty.
 
     Args:
-        root: the data folder, for the message.
+        source: the folder or CSV file, for the message.
         labels: names of all classes.
         images: number of images of each class.
     """
     labels = sorted(labels)
     if len(labels) < 2:  # noqa: PLR2004 - a gate needs a good and a defective class
         raise DataError(
-            f"{root}: expected at least two sub-folders, one a class, such as good/ and "
+            f"{source}: expected at least two sub-folders, one a class, such as good/ and "
             f"defective/, or two labels in a CSV file, got {', '.join(labels) or 'none'}"
         )
     empty = [label for label in labels if not images[label]]
     if empty:
         suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
         raise DataError(
-            f"{root}: expected images ({suffixes}) in every class, found none in "
+            f"{source}: expected images ({suffixes}) in every class, found none in "
             f"{', '.join(empty)}; add some, or remove the folder"
         )
     spellings: dict[str, list[str]] = defaultdict(list)
@@ -174,7 +186,7 @@ def check_classes(root: Path, labels: Iterable[str], images: Counter[str]) -> No
     ]
     if several:
         raise DataError(
-            f"{root}: expected every class in one spelling, got {', '.join(several)}; write each "
+            f"{source}: expected every class in one spelling, got {', '.join(several)}; write each "
             "in one way"
         )
 

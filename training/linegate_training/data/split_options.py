@@ -5,6 +5,7 @@ import enum
 from pathlib import Path
 
 from linegate_bundle.errors import ConfigError
+from linegate_training.data.group import group_expression
 from linegate_training.data.split import Fractions
 
 _MOST_IN_A_BLOCK = 10**9
@@ -14,7 +15,7 @@ _LARGEST_SEED = 2**31 - 1
 class NearDuplicates(enum.StrEnum):
     """What happens to pictures that look alike.
 
-    ``group``: they are looked for; if no groups are given, they become groups.
+    ``group``: they are looked for, and become groups where none were given.
     ``ignore``: they are not looked for.
     """
 
@@ -58,6 +59,8 @@ class SplitOptions:
             raise ConfigError(f"expected a seed from 0 to {_LARGEST_SEED}, got {self.seed}")
         if self.group_block is not None and self.group_pattern is not None:
             raise ConfigError("expected a group block or a group pattern, got both")
+        if self.group_pattern is not None:
+            group_expression(self.group_pattern)
         if self.split is not None and self.new_split:
             raise ConfigError("expected a given split or a new one, got both")
         if self.split is not None and (self.group_block or self.group_pattern):

@@ -96,21 +96,12 @@ def read_table(table: Path) -> Dataset:
     _check_parts(photos, problems)
     problems.check()
     check_classes(table, labels, Counter(photo.label for photo in photos.values()))
-    return hash_all(table.parent, list(photos.values()))
+    return hash_all(table, table.parent, list(photos.values()))
 
 
 def _read_rows(table: Path) -> dict[int, Row]:
     """Return the cells of every row that is not blank, by the row's number."""
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-        separator = _separator(text)
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
-    except OSError as error:
-        raise DataError(f"{table}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{table}: expected a CSV file in UTF-8 ({error}); save it as 'CSV UTF-8'"
-        ) from error
+    lines = _read_lines(table)
     columns = _columns(table, lines[0] if lines else [])
     rows: dict[int, Row] = {}
     problems = _Problems(table)
@@ -126,6 +117,28 @@ def _read_rows(table: Path) -> dict[int, Row]:
         rows[number] = dict(zip(columns, cells, strict=True))
     problems.check()
     return rows
+
+
+def _read_lines(table: Path) -> list[list[str]]:
+    """Return the cells of all rows, the header's too."""
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{table}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{table}: expected a CSV file in UTF-8 ({error}); save it as 'CSV UTF-8'"
+        ) from error
+    lines: list[list[str]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
+    try:
+        lines.extend(reader)
+    except csv.Error as error:
+        raise DataError(
+            f"{table}, row {len(lines) + 1}: expected a cell whose quotes end, and quotes inside "
+            f"it doubled, got {error}; correct the row"
+        ) from error
+    return lines
 
 
 def _separator(text: str) -> str:

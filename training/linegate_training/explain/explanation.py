@@ -62,6 +62,11 @@ class StageInfo:
     kind: StageKind
     shape: tuple[int, int, int]
 
+    @property
+    def places(self) -> int:
+        """Cells of each of its maps."""
+        return self.shape[0] * self.shape[1]
+
 
 @dataclasses.dataclass(frozen=True)
 class Stage:

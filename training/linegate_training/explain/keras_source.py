@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,13 @@ class KerasSource(Source):
         every = _stages(model, self._class_map)
         self._stages = [every[place] for place in choose_stages([stage.info for stage in every])]
         self._last_convolution = next(
-            (stage for stage in reversed(every) if stage.info.kind is StageKind.CONVOLUTION), None
+            (
+                stage
+                for stage in reversed(every)
+                # A map of one place says nothing about where.
+                if stage.info.kind is StageKind.CONVOLUTION and stage.info.places > 1
+            ),
+            None,
         )
 
     @property
@@ -179,18 +185,28 @@ def _class_map(logits: keras.layers.Layer) -> Tensor | None:
 
 def _stages(model: keras.Model, class_map: Tensor | None) -> list[_KerasStage]:
     followers = _followers(model)
-    stages = []
+    stages: dict[int, _KerasStage] = {}
     for layer in model.layers:
         kind = _kind(layer)
-        if kind is None or layer.output is class_map:
-            continue
-        last = layer
-        while len(followers[last.name]) == 1 and isinstance(
-            followers[last.name][0], _PART_OF_A_STAGE
-        ):
-            last = followers[last.name][0]
-        stages.append(_KerasStage(StageInfo(last.name, kind, last.output.shape[1:]), last.output))
-    return stages
+        if isinstance(layer, keras.layers.Concatenate):
+            parts = {id(tensor) for tensor in keras.tree.flatten(layer.input)}
+            if parts <= stages.keys():
+                # What is only put beside each other is one stage, such as AlexNet's groups.
+                stages = {key: stage for key, stage in stages.items() if key not in parts}
+                kind = StageKind.CONVOLUTION
+        if kind is not None and layer.output is not class_map:
+            stage = _stage_from(layer, kind, followers)
+            stages[id(stage.output)] = stage
+    return list(stages.values())
+
+
+def _stage_from(
+    layer: keras.layers.Layer, kind: StageKind, followers: Mapping[str, list[keras.layers.Layer]]
+) -> _KerasStage:
+    last = layer
+    while len(followers[last.name]) == 1 and isinstance(followers[last.name][0], _PART_OF_A_STAGE):
+        last = followers[last.name][0]
+    return _KerasStage(StageInfo(last.name, kind, last.output.shape[1:]), last.output)
 
 
 def _kind(layer: keras.layers.Layer) -> StageKind | None:

@@ -1,8 +1,9 @@
 """The page and the picture files that ``linegate explain`` leaves."""
 
+import contextlib
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from linegate_bundle.atomic import write_atomic
@@ -103,8 +104,9 @@ def render(source: Source, explained: Sequence[Explained], files: Mapping[str, b
     return text.encode()
 
 
-def check_folder(folder: Path, *, replace: bool) -> None:
-    """Make the folder, so that a wrong one is told before the work.
+@contextlib.contextmanager
+def new_folder(folder: Path, *, replace: bool) -> Iterator[None]:
+    """Make the folder, so that a wrong one is told before the work; it goes if that fails.
 
     Raises:
         ConfigError: a page is there already and must not be replaced, or the folder holds
@@ -124,6 +126,12 @@ def check_folder(folder: Path, *, replace: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # there is something in it
+            folder.rmdir()
+        raise
 
 
 def write_explanations(folder: Path, source: Source, explained: Sequence[Explained]) -> Path:

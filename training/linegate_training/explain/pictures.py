@@ -18,6 +18,8 @@ _COLUMNS = 8
 _GAP = 3
 _RGB_CHANNELS = 3
 _MAP_SIDE = 224
+_ROUNDING = 1e-4
+"""Differences that are smaller in relation to the values are none."""
 
 
 def filter_sheet(bank: FilterBank) -> UInt8Array:
@@ -77,7 +79,7 @@ def _coloured(values: Float32Array) -> UInt8Array:
 
 def _stretch(values: Float32Array) -> UInt8Array:
     low, high = float(values.min()), float(values.max())
-    if high <= low:
+    if high - low <= _ROUNDING * max(abs(low), abs(high)):
         return np.zeros(values.shape, np.uint8)
     return (255 * (values - low) / (high - low)).round().astype(np.uint8)
 

@@ -36,6 +36,7 @@ _KINDS = {
     "MAX_POOL_2D": StageKind.POOLING,
     "AVERAGE_POOL_2D": StageKind.POOLING,
 }
+_JOINS = "CONCATENATION"
 _SPATIAL = 4
 
 
@@ -141,16 +142,25 @@ class TfliteSource(Source):
         )
 
     def _all_stages(self) -> list[tuple[StageInfo, int]]:
-        stages = []
+        stages: dict[int, StageInfo] = {}
         for operator in self._operators:
             (tensor,) = operator.outputs[:1]
-            shape = self._tensors[tensor]["shape"]
-            if operator.name in _KINDS and len(shape) == _SPATIAL and tensor != self._class_map:
-                height, width, channels = (int(size) for size in shape[1:])
-                name = _layer_name(self._tensors[tensor]["name"])
-                info = StageInfo(name, _KINDS[operator.name], (height, width, channels))
-                stages.append((info, tensor))
-        return stages
+            if tensor == self._class_map or len(self._tensors[tensor]["shape"]) != _SPATIAL:
+                continue
+            if operator.name in _KINDS:
+                stages[tensor] = self._stage(tensor, _KINDS[operator.name])
+            elif operator.name == _JOINS and set(operator.inputs) <= stages.keys():
+                # What is only put beside each other is one stage, such as AlexNet's groups.
+                for part in set(operator.inputs):
+                    del stages[part]
+                stages[tensor] = self._stage(tensor, StageKind.CONVOLUTION)
+        return [(info, tensor) for tensor, info in stages.items()]
+
+    def _stage(self, tensor: int, kind: StageKind) -> StageInfo:
+        height, width, channels = (int(size) for size in self._tensors[tensor]["shape"][1:])
+        return StageInfo(
+            _layer_name(self._tensors[tensor]["name"]), kind, (height, width, channels)
+        )
 
     def _real(self, index: int) -> Float32Array:
         """Return a tensor's values, brought back from its quantization."""

@@ -1,6 +1,5 @@
 """Batches for Keras: every epoch all images in new order, each in a variant drawn anew."""
 
-import enum
 import math
 from collections.abc import Iterator
 
@@ -13,18 +12,6 @@ from linegate_training.fitting.sources import Float32Array, Inputs, IntArray, So
 _DRAWS = 1 << 30
 _QUEUE = 4
 """Batches that are made ready while the model works."""
-
-
-class Sampling(enum.StrEnum):
-    """How often an image is shown.
-
-    ``uniform``: once an epoch, a few twice to fill the last batch. ``balanced``: drawn so
-    that all classes are shown equally often; images of a rare class come several times an
-    epoch, in other variants.
-    """
-
-    UNIFORM = "uniform"
-    BALANCED = "balanced"
 
 
 class TrainingBatches(keras.utils.PyDataset):  # type: ignore[misc]

@@ -156,9 +156,14 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         self._start = 0.0
 
     def begin(self, model: keras.Model) -> None:
-        """Take the weights at the start for the best, as an epoch 0."""
+        """Take the weights at the start for the best, as an epoch 0.
+
+        It gets a row if no stage before has left one.
+        """
         self._best = model.get_weights()
         self._best_scores = self._validate(model)
+        if not self.rows:
+            self.rows.append(untrained_row(self._stage, self._best_scores))
 
     def resume(self, state: State) -> None:
         """Go on from a state; model and optimizer must have it already."""
@@ -237,6 +242,21 @@ class EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
         )
 
 
+def untrained_row(stage: str, scores: Scores) -> HistoryRow:
+    """Return the row of weights that no step has changed yet; nothing is known of train."""
+    return HistoryRow(
+        stage=stage,
+        epoch=0,
+        learning_rate=0.0,
+        loss=None,
+        accuracy=None,
+        validation_loss=scores.loss,
+        validation_accuracy=scores.accuracy,
+        validation_auc=scores.auc,
+        seconds=0.0,
+    )
+
+
 def log_row(row: HistoryRow, epochs: int) -> None:
     """Log one epoch as one line, in columns."""
     _LOG.info(
@@ -246,8 +266,8 @@ def log_row(row: HistoryRow, epochs: int) -> None:
         len(str(epochs)),
         row.epoch,
         epochs,
-        row.loss,
-        100 * row.accuracy,
+        row.loss or 0.0,
+        100 * (row.accuracy or 0.0),
         row.validation_loss,
         100 * row.validation_accuracy,
         row.validation_auc,

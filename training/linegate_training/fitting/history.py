@@ -14,7 +14,8 @@ class HistoryRow:
         stage: ``head``, ``fine-tuning`` or ``training``.
         epoch: from 1 in each stage; 0 is the state before.
         learning_rate: at the end of the epoch; 0 where there is none.
-        loss: on the train part, as the augmented images went by.
+        loss: on the train part, as the augmented images went by; None for random weights that
+            have seen none.
         accuracy: likewise.
         validation_loss: after the epoch.
         validation_accuracy: after the epoch.
@@ -25,8 +26,8 @@ class HistoryRow:
     stage: str
     epoch: int
     learning_rate: float
-    loss: float
-    accuracy: float
+    loss: float | None
+    accuracy: float | None
     validation_loss: float
     validation_accuracy: float
     validation_auc: float

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -132,6 +133,12 @@ def fit(
     finally:
         end.restore_best(outer)
     _LOG.info("%s: kept the weights of epoch %d", plan.stage, end.best_epoch)
+    if end.best_epoch == 0 and not history:
+        _LOG.warning(
+            "no epoch was better on validation than the random weights at the start, so these are "
+            "kept and the model knows nothing; try another --learning-rate, more --epochs or "
+            "pretrained --weights"
+        )
     return end.rows
 
 
@@ -175,7 +182,7 @@ def check_tensorboard(folder: Path | None) -> None:
     """Check that event files can be written, if they are asked for.
 
     Raises:
-        ConfigError: TensorBoard is not installed.
+        ConfigError: TensorBoard is not installed, or the folder cannot be written to.
     """
     if folder is None:
         return
@@ -185,6 +192,15 @@ def check_tensorboard(folder: Path | None) -> None:
         raise ConfigError(
             "event files for TensorBoard need the package tensorboard, which is not installed; "
             'run `pip install "linegate[tensorboard]"`'
+        ) from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: expected a folder for TensorBoard that can be written to "
+            f"({error.strerror}); choose another --tensorboard"
         ) from error
 
 

@@ -17,7 +17,7 @@ class Rates:
         highest: learning rate at the end of the warm-up, for all layers but the head.
         head_factor: the head learns so many times as fast.
         weight_decay: decoupled decay (Loshchilov and Hutter 2019) of kernels; 0 is none.
-        average: so many epochs the exponential moving average of all weights reaches
+        average: so many epochs the exponential moving average of the weights that learn reaches
             back (Polyak and Juditsky 1992); 0 is none.
     """
 

@@ -8,6 +8,8 @@ first layer after the input, :data:`LOGITS` the last before the activation, and
 """
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,17 @@ def build_model(
 def activation_for(labels: int) -> Activation:
     """Return how the logits of that many labels become probabilities."""
     return Activation.SIGMOID if labels == _BINARY else Activation.SOFTMAX
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Return a hash over layers, their settings and how they are joined.
+
+    Names do not count, for those that Keras gives go on from one model to the next.
+    """
+    text = json.dumps(model.get_config()["layers"], sort_keys=True, default=str)
+    for number, layer in enumerate(model.layers):
+        text = text.replace(f'"{layer.name}"', f'"layer {number}"')
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def cut_model(model: keras.Model, first: str, last: str) -> keras.Model:

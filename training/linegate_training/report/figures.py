@@ -46,16 +46,19 @@ def learning_curves(history: Sequence[HistoryRow], monitor: Monitor) -> Figure:
         figure = Figure(figsize=(7.6, 2.9), layout="constrained")
         panels = figure.subplots(1, 2)
         for axes, what in zip(panels, ("loss", "accuracy"), strict=True):
-            start = 0
-            for rows in stages(history):
-                _draw_stage(axes, rows, what, start)
+            start = history[0].epoch
+            for number, rows in enumerate(stages(history)):
+                _draw_stage(axes, rows, what, start, named=number == 0)
                 start += len(rows)
             axes.set(xlabel="epoch, all stages in a row", ylabel=what)
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
-        best = history.index(best_row(history, monitor)) + 1
+        best = history.index(best_row(history, monitor)) + history[0].epoch
         for axes in panels:
             axes.axvline(best, color="#9a9a9a", linewidth=0.8, linestyle=":", label="kept")
-        panels[1].legend(frameon=False, loc="lower right")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False
+        )
         return figure
 
 
@@ -124,15 +127,17 @@ def reliability_diagram(calibration: Calibration) -> Figure:
         return figure
 
 
-def _draw_stage(axes: Any, rows: Sequence[HistoryRow], what: str, start: int) -> None:
-    epochs = np.arange(start, start + len(rows)) + 1
+def _draw_stage(
+    axes: Any, rows: Sequence[HistoryRow], what: str, start: int, *, named: bool
+) -> None:
+    epochs = np.arange(start, start + len(rows))
     marker = "o" if len(rows) == 1 else ""
     for name, colour, style in (("train", GOOD_COLOUR, "-"), ("validation", DEFECT_COLOUR, "-")):
         key = what if name == "train" else f"validation_{what}"
-        values = [getattr(row, key) for row in rows]
-        label = name if start == 0 else None
+        values = np.array([getattr(row, key) for row in rows], np.float64)  # None becomes NaN
+        label = name if named else None
         axes.plot(epochs, values, style, color=colour, marker=marker, markersize=4, label=label)
-    axes.annotate(rows[0].stage, (start + 1, 1), (2, -2), xycoords=("data", "axes fraction"),
+    axes.annotate(rows[0].stage, (start, 1), (2, -2), xycoords=("data", "axes fraction"),
                   textcoords="offset points", va="top", fontsize=8, color="#5a6169")  # fmt: skip
 
 

@@ -25,8 +25,8 @@ def ended_while_improving(
     history: Sequence[HistoryRow], monitor: Monitor, planned_epochs: int
 ) -> bool:
     """Tell whether the last epoch that was planned was the best so far."""
-    last = stages(history)[-1]
-    return len(last) == planned_epochs > 1 and best_row(history, monitor) is last[-1]
+    last = history[-1]
+    return last.epoch == planned_epochs > 1 and best_row(history, monitor) is last
 
 
 def overfit(history: Sequence[HistoryRow], monitor: Monitor) -> float:
@@ -36,7 +36,12 @@ def overfit(history: Sequence[HistoryRow], monitor: Monitor) -> float:
     rather too low than too high.
     """
     best = best_row(history, monitor)
-    return best.accuracy - best.validation_accuracy
+    return 0.0 if best.accuracy is None else best.accuracy - best.validation_accuracy
+
+
+def learned_nothing(history: Sequence[HistoryRow], monitor: Monitor) -> bool:
+    """Tell whether the random weights at the start were better on validation than any later."""
+    return bool(history) and best_row(history, monitor).loss is None
 
 
 def _scores(row: HistoryRow) -> Scores:

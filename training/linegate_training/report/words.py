@@ -1,10 +1,12 @@
 """Findings in plain sentences: what goes wrong, what to do next, what was not shown."""
 
+import itertools
 from collections import Counter
 
 from linegate_bundle.manifest import Role
+from linegate_report.statistics import exact_interval
 from linegate_training.report.findings import Findings
-from linegate_training.report.history import ended_while_improving, overfit
+from linegate_training.report.history import ended_while_improving, learned_nothing, overfit
 from linegate_training.report.scores import Proportion
 
 _SURE = 0.9
@@ -154,6 +156,13 @@ def _split_steps(findings: Findings) -> list[str]:
 
 def _learning_steps(findings: Findings) -> list[str]:
     """Say whether anything was learned at all."""
+    if learned_nothing(findings.history, findings.monitor):
+        step = (
+            "It has learned nothing: no epoch was better on validation than the random weights at "
+            "the start, so these were kept. Try another --learning-rate, more --epochs or "
+            "pretrained --weights."
+        )
+        return [step]
     steps = []
     label, count = most_common(findings)
     accuracy = findings.scores.accuracy
@@ -230,11 +239,21 @@ def _data_steps(findings: Findings) -> list[str]:
         if half <= _WIDE or proportion.value is None:
             continue
         done = "found" if role is Role.DEFECT else "passed"
-        spread = max(proportion.value * (1 - proportion.value), _WIDE * (1 - _WIDE))
-        needed = round(_Z**2 * spread / _WIDE**2)
+        needed = _needed(proportion.value, proportion.trials)
         steps.append(
             f"Collect more {name} pictures for the test part: the share {done} is only known to "
             f"{100 * half:.0f} points either way; about {needed} instead of {proportion.trials} "
             f"bring that to {100 * _WIDE:.0f} points."
         )
     return steps
+
+
+def _needed(value: float, trials: int) -> int:
+    """Return of how many pictures with the same share the exact interval is narrow enough."""
+    # The normal approximation asks for fewer.
+    start = int(_Z**2 * value * (1 - value) / _WIDE**2)
+    for count in itertools.count(max(trials, start)):
+        interval = exact_interval(round(value * count), count)
+        if interval.high - interval.low <= 2 * _WIDE:
+            return count
+    raise AssertionError("intervals become as narrow as one likes")
