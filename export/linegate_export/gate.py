@@ -1,4 +1,4 @@
-"""The accuracy gate: what an int8 artifact may lose, as limits and as checks.
+"""The accuracy gate: what an artifact may lose against float32, as limits and as checks.
 
 What is held against the limits of accuracy and escapes is not what was seen to be lost, but
 its one-sided 95 % upper bound: a loss that the test part is too small to rule out does not
@@ -38,7 +38,7 @@ class GateLimits:
         maximum_new_escapes: bound of the defects that each lets through and float32 does not,
             less those that float32 does and it does not.
         maximum_class_loss: recall that a class may be seen to lose; one picture always may be.
-        maximum_auc_loss: of each int8 artifact against float32.
+        maximum_auc_loss: of each other artifact against float32.
         minimum_agreement: pictures that int8 TFLite and int8 ONNX give one label.
     """
 
@@ -111,7 +111,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclasses.dataclass(frozen=True)
 class Reached:
-    """What an int8 artifact reached on the test part.
+    """What an artifact beside float32 ONNX reached on the test part.
 
     Attributes:
         paired: against float32.
@@ -129,8 +129,8 @@ def judge_artifacts(
 
     Args:
         images: pictures in the test part, at least one.
-        artifacts: what each int8 artifact reached, by its name.
-        disagreements: pictures on which the int8 artifacts give different labels.
+        artifacts: what each artifact beside float32 ONNX reached, by its name.
+        disagreements: pictures to which int8 TFLite and int8 ONNX give different labels.
         limits: what is allowed.
     """
     checks = []
