@@ -80,7 +80,7 @@ def _add_gate(group: "argparse._ArgumentGroup") -> None:
         metavar="SHARE",
         type=float,
         default=GateLimits.maximum_accuracy_loss,
-        help="95%% bound of what each int8 model loses against float on the test part "
+        help="95%% bound of what each other model loses against float on the test part "
         "(%(default)s)",
     )
     group.add_argument(
@@ -88,7 +88,7 @@ def _add_gate(group: "argparse._ArgumentGroup") -> None:
         metavar="SHARE",
         type=float,
         default=GateLimits.maximum_new_escapes,
-        help="95%% bound of the defects that an int8 model accepts and float does not "
+        help="95%% bound of the defects that another model accepts and float does not "
         "(%(default)s)",
     )
     group.add_argument(
@@ -103,7 +103,7 @@ def _add_gate(group: "argparse._ArgumentGroup") -> None:
         metavar="SHARE",
         type=float,
         default=GateLimits.maximum_auc_loss,
-        help="what each int8 model may lose of the area under the ROC curve (%(default)s)",
+        help="what each other model may lose of the area under the ROC curve (%(default)s)",
     )
     group.add_argument(
         "--min-agreement",
