@@ -47,7 +47,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dequantize(stored: npt.NDArray[Any], quantization: Quantization | None) -> Float64Array:
-    """Turn an output tensor of shape ``(1, n)`` into logits of shape ``(n,)``.
+    """Turn an output tensor, a batch of one, into real numbers without the batch's dimension.
 
     Raises:
         EngineError: a value is not finite.

@@ -1,5 +1,6 @@
 """A bundle's model, ready to turn frames into probabilities."""
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ from linegate_bundle.manifest import (
 )
 from linegate_bundle.preprocess import Preprocessor, UInt8Array, encode
 from linegate_runtime.backends import BACKENDS, Backend
+from linegate_runtime.backends.base import Tensor
 
 DEFAULT_ENGINE = "tflite"
 
@@ -70,8 +72,19 @@ class Model:
 
     def logits(self, frame: UInt8Array) -> Float64Array:
         """Return the logits of a BGR uint8 frame, shape ``(1,)`` or ``(labels,)``."""
-        tensor = encode(self._preprocess(frame), self.entry.input.dtype)
-        return dequantize(self._backend.invoke(tensor)[LOGITS], self._logits.quantization)
+        return dequantize(self._invoke(frame)[LOGITS], self._logits.quantization)
+
+    def outputs(self, frame: UInt8Array) -> dict[str, Float64Array]:
+        """Return all that one run gives for a BGR uint8 frame, as real numbers by name.
+
+        ``logits``, and where the model has them ``class_map``, the logits at every place, shape
+        ``(height, width, logits)``, and ``embedding``, the pooled features.
+        """
+        given = self._invoke(frame)
+        return {
+            tensor.name: dequantize(given[tensor.name], tensor.quantization)
+            for tensor in self.entry.outputs
+        }
 
     def probabilities(self, frame: UInt8Array) -> Float64Array:
         """Return the probabilities of a BGR uint8 frame, shape ``(labels,)``.
@@ -81,6 +94,9 @@ class Model:
             EngineError: the engine failed or gave something that is not finite.
         """
         return probabilities(self.logits(frame), self.manifest.activation)
+
+    def _invoke(self, frame: UInt8Array) -> Mapping[str, Tensor]:
+        return self._backend.invoke(encode(self._preprocess(frame), self.entry.input.dtype))
 
     def close(self) -> None:
         """Free the model."""

@@ -3,7 +3,6 @@
 import logging
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -12,7 +11,8 @@ import pytest
 import linegate_runtime
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import BundleError, ConfigError, EngineError
-from linegate_bundle.manifest import ModelEntry, Precision
+from linegate_bundle.images import decode_image
+from linegate_bundle.manifest import CLASS_MAP, LOGITS, ModelEntry, Precision
 from linegate_runtime.backends import BACKENDS, Backend
 from linegate_runtime.model import Model
 from linegate_runtime.verify import Outcome, verify
@@ -188,10 +188,23 @@ def test_a_precision_that_the_bundle_lacks_is_named(bundle: Bundle) -> None:
         Model.open(bundle, "tflite", precision=Precision.FLOAT32)
 
 
-def test_both_engines_agree_on_the_golden_frames(bundle: Bundle, tmp_path: Path) -> None:
-    from linegate_bundle.images import decode_image
+@pytest.mark.parametrize("name", REAL)
+def test_one_run_gives_logits_and_where_they_come_from(name: str, bundle: Bundle) -> None:
+    backend_class(name)
+    frame = decode_image(bundle.read(bundle.manifest.golden[0].file))
+    with Model.open(bundle, name) as model:
+        outputs = model.outputs(frame)
+        assert outputs.keys() == {LOGITS, CLASS_MAP}
+        np.testing.assert_array_equal(outputs[LOGITS], model.logits(frame))
+        assert outputs[CLASS_MAP].shape == model.entry.output(CLASS_MAP).shape[1:]
+        # The logits are the mean of the map, up to what rounding takes from either.
+        steps = [model.entry.output(each).quantization for each in (LOGITS, CLASS_MAP)]
+        allowed = sum(step.scale for step in steps if step is not None)
+        mean = outputs[CLASS_MAP].mean(axis=(0, 1))
+        np.testing.assert_allclose(mean, outputs[LOGITS], atol=allowed)
 
-    del tmp_path
+
+def test_both_engines_agree_on_the_golden_frames(bundle: Bundle) -> None:
     for name in REAL:
         backend_class(name)
     frames = [decode_image(bundle.read(frame.file)) for frame in bundle.manifest.golden]
