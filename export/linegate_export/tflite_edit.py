@@ -8,7 +8,7 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
-from linegate_export.tflite_file import BIAS, LAYERS, Tensor, TfliteFile, read_tflite
+from linegate_export.tflite_file import BIAS, LAYERS, WEIGHTS, Tensor, TfliteFile, read_tflite
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -81,17 +81,55 @@ def with_own_constants(content: bytes) -> bytes:
     return write_model(model) if changed else content
 
 
+def with_twins(content: bytes, weights: Mapping[str, Float32Array]) -> tuple[bytes, dict[str, str]]:
+    """Return a float graph in which layers are also computed with other weights.
+
+    A twin reads what its layer reads, and nothing reads its result.
+
+    Args:
+        content: the float graph.
+        weights: what a layer's twin has instead, by the name of the layer's result.
+
+    Returns:
+        The graph, and the name of each twin's result by that of the layer's.
+    """
+    model = read_model(content)
+    (graph,) = model.subgraphs
+    operators, twins = [], {}
+    for operator, described in zip(graph.operators, read_tflite(content).operators, strict=True):
+        operators.append(operator)
+        result = described.outputs[0].name
+        if result not in weights:
+            continue
+        twin = copy.copy(operator)
+        # What was read cannot be written to.
+        twin.inputs, twin.outputs = np.array(operator.inputs), np.array(operator.outputs)
+        like = graph.tensors[twin.inputs[WEIGHTS]]
+        twin.inputs[WEIGHTS] = _add_constant(model, like, weights[result])
+        twin.outputs[0] = _add_tensor(graph, graph.tensors[twin.outputs[0]])
+        twins[result] = graph.tensors[-1].name
+        operators.append(twin)
+    graph.operators = operators
+    return write_model(model), twins
+
+
 def _add_constant(model: Any, like: Any, values: Float32Array) -> int:
     """Append a tensor that is like another, and return its place."""
     from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - only its schema
 
     buffer = schema.BufferT()
-    buffer.data = values.view(np.uint8)
+    buffer.data = values.reshape(-1).view(np.uint8)
     model.buffers.append(buffer)
     (graph,) = model.subgraphs
+    place = _add_tensor(graph, like)
+    graph.tensors[place].buffer = len(model.buffers) - 1
+    return place
+
+
+def _add_tensor(graph: Any, like: Any) -> int:
+    """Append a tensor that is like another but for its name, and return its place."""
     tensor = copy.copy(like)
     tensor.name = f"{like.name.decode()}_{len(graph.tensors)}"
-    tensor.buffer = len(model.buffers) - 1
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
 

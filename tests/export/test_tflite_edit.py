@@ -10,12 +10,17 @@ import pytest
 from linegate_bundle.preprocess import UInt8Array
 from linegate_export.graph import Deployable
 from linegate_export.quantization import equalization
+from linegate_export.quantization.probe import Probe
 from linegate_export.quantization.ranges import observe
-from linegate_export.tflite_edit import constants, values_of, with_constants, with_own_constants
-from linegate_export.tflite_file import read_tflite
+from linegate_export.tflite_edit import (
+    constants,
+    values_of,
+    with_constants,
+    with_own_constants,
+    with_twins,
+)
+from linegate_export.tflite_file import LAYERS, WEIGHTS, read_tflite
 from tests.export import nets
-
-LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +86,28 @@ def test_ranges_are_those_that_the_quantizer_uses(
         tensor = operator.outputs[0]
         low, high = min(ranges[tensor.name].low, 0), max(ranges[tensor.name].high, 0)
         assert tensor.scales[0] == pytest.approx((high - low) / 255, rel=1e-4)
+
+
+def test_a_twin_computes_its_layer_with_other_weights_and_changes_nothing(
+    relu_net: tuple[Deployable, bytes], blob_pictures: UInt8Array
+) -> None:
+    model, tflite = relu_net
+    layers = [one for one in read_tflite(tflite).operators if one.name in LAYERS]
+    values = constants(tflite)
+    weights = {
+        layer.outputs[0].name: -2 * values[layer.inputs[WEIGHTS].name] for layer in layers[:2]
+    }
+    doubled, twins = with_twins(tflite, weights)
+    assert twins.keys() == weights.keys()
+    # Of the second layer alone, so that what it reads is as it was.
+    name = layers[1].inputs[WEIGHTS].name
+    alone = with_constants(tflite, {name: -2 * values[name]})
+    plain, changed, both = (Probe(each, model.normalization) for each in (tflite, alone, doubled))
+    places = {one.outputs[0].name: one.outputs[0] for one in read_tflite(doubled).operators}
+    for probe in (plain, changed, both):
+        probe.run(blob_pictures[0])
+    for operator in read_tflite(tflite).operators:
+        tensor = operator.outputs[0]
+        np.testing.assert_array_equal(both.values(places[tensor.name]), plain.values(tensor))
+    result = layers[1].outputs[0]
+    np.testing.assert_array_equal(both.values(places[twins[result.name]]), changed.values(result))

@@ -6,22 +6,20 @@ since the input tells how the error grows; what rounding its weights and its res
 if all before were exact, tells which operator is to blame.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from linegate_bundle.preprocess import UInt8Array
-from linegate_export.conversion import Artifact, RequirementError
+from linegate_export.conversion import Artifact
 from linegate_export.graph import Deployable
 from linegate_export.layers import layer_of
-from linegate_export.quantization.probe import Probe, evenly, normalized
-from linegate_export.quantization.simulation import Simulation
-from linegate_export.tflite_edit import dequantized
+from linegate_export.quantization.probe import Probe, evenly
+from linegate_export.tflite_edit import dequantized, with_twins
 from linegate_export.tflite_file import WEIGHTS, Tensor, quantized_layers, read_tflite
 
-Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 
 PICTURES = 16
@@ -38,8 +36,7 @@ class OperatorError(msgspec.Struct, frozen=True, kw_only=True):
         tensor: name of the result.
         total_db: ratio of signal to noise of the result, with all errors before it.
         own_db: the same where the float model's own values go in and only this operator's
-            weights and result are rounded to the int8 model's steps; without the weights in a
-            graph that cannot be simulated.
+            weights and result are rounded to the int8 model's steps.
         float32: it computes in float.
     """
 
@@ -64,17 +61,24 @@ def measure_errors(
     """
     chosen = evenly(pictures, PICTURES)
     file = read_tflite(artifact.content)
-    floats = {one.outputs[0].name for one in read_tflite(tflite).operators}
-    shared = [one for one in file.operators if one.outputs[0].name in floats]
-    run_exact = _exact_results(model, tflite, artifact.content)
-    int8 = Probe(artifact.content, model.normalization)
+    exact = read_tflite(tflite)
+    weights = {
+        layer.outputs[0].name: dequantized(artifact.content, other.inputs[WEIGHTS])
+        for layer, other in quantized_layers(exact, file)
+    }
+    doubled, twins = with_twins(tflite, weights)
+    floats = {one.outputs[0].name: one.outputs[0] for one in read_tflite(doubled).operators}
+    results = {one.outputs[0].name for one in exact.operators}
+    shared = [one for one in file.operators if one.outputs[0].name in results]
+    reference, int8 = (Probe(each, model.normalization) for each in (doubled, artifact.content))
     powers = [np.zeros((3, one.outputs[0].shape[-1])) for one in shared]
     for picture in chosen:
-        results = run_exact(picture)
+        reference.run(picture)
         int8.run(picture)
         for column, operator in enumerate(shared):
             tensor = operator.outputs[0]
-            expected, alone = results[tensor.name]
+            expected = reference.values(floats[tensor.name])
+            alone = reference.values(floats[twins.get(tensor.name, tensor.name)])
             powers[column] += [
                 _power(expected),
                 _power(int8.values(tensor) - expected),
@@ -106,37 +110,6 @@ def rounded(values: npt.NDArray[np.float32], tensor: Tensor) -> npt.NDArray[np.f
     steps = np.round(values / quantization.scale) + quantization.zero_point
     stored = np.clip(steps, -128, 127) - quantization.zero_point
     return np.asarray(stored * quantization.scale, np.float32)
-
-
-def _exact_results(
-    model: Deployable, tflite: bytes, int8: bytes
-) -> Callable[[UInt8Array], Mapping[str, tuple[Float32Array, Float32Array]]]:
-    """Return what computes the float graph's results of a picture.
-
-    Each is given twice, by name: as it is, and as it is with the weights of ``int8``.
-    """
-    try:
-        simulation = Simulation(tflite)
-    except RequirementError:
-        probe = Probe(tflite, model.normalization)
-        tensors = [operator.outputs[0] for operator in read_tflite(tflite).operators]
-
-        def run(picture: UInt8Array) -> dict[str, tuple[Float32Array, Float32Array]]:
-            probe.run(picture)
-            values = ((tensor.name, probe.values(tensor)) for tensor in tensors)
-            return {name: (value, value) for name, value in values}
-
-        return run
-    weights = {
-        layer.inputs[WEIGHTS].name: dequantized(int8, other.inputs[WEIGHTS])
-        for layer, other in quantized_layers(read_tflite(tflite), read_tflite(int8))
-    }
-
-    def simulate(picture: UInt8Array) -> dict[str, tuple[Float32Array, Float32Array]]:
-        pairs = simulation.each_alone(normalized(picture, model.normalization), weights)
-        return {name: (np.asarray(one), np.asarray(two)) for name, (one, two) in pairs.items()}
-
-    return simulate
 
 
 def _power(values: npt.NDArray[np.float32]) -> Float64Array:

@@ -74,45 +74,18 @@ class Simulation:
         """
         (entry,) = self.file.inputs.values()
         known: dict[int, Value] = {entry.index: quantize(entry, image)}
-        for operator in self.file.operators:
-            (tensor,) = operator.outputs
-            known[tensor.index] = quantize(tensor, self._compute(operator, known, weights))
-        return {name: known[tensor.index] for name, tensor in self.file.outputs.items()}
 
-    def each_alone(
-        self, image: Value, weights: Mapping[str, Value]
-    ) -> dict[str, tuple[Value, Value]]:
-        """Compute what other weights change in each operator, if all before it were as they are.
-
-        Args:
-            image: normalized pixels, float32 ``(n, height, width, channels)``.
-            weights: values that stand in for constants, by name.
-
-        Returns:
-            By the name of each operator's result: the graph's own, and that with ``weights``.
-        """
-        (entry,) = self.file.inputs.values()
-        known: dict[int, Value] = {entry.index: image}
-        results = {}
-        for operator in self.file.operators:
-            (tensor,) = operator.outputs
-            exact = self._compute(operator, known, {})
-            changed = any(one.name in weights for one in operator.inputs)
-            other = self._compute(operator, known, weights) if changed else exact
-            known[tensor.index] = exact
-            results[tensor.name] = (exact, other)
-        return results
-
-    def _compute(
-        self, operator: Operator, known: Mapping[int, Value], weights: Mapping[str, Value]
-    ) -> Value:
         def read(tensor: Tensor) -> Value:
             if tensor.index in known:
                 return known[tensor.index]
             return weights.get(tensor.name, self._constants[tensor.index])
 
-        values = [read(tensor) for tensor in operator.inputs]
-        return _FUSED[operator.activation](_KERNELS[operator.name](operator, values))
+        for operator in self.file.operators:
+            values = [read(tensor) for tensor in operator.inputs]
+            result = _FUSED[operator.activation](_KERNELS[operator.name](operator, values))
+            (tensor,) = operator.outputs
+            known[tensor.index] = quantize(tensor, result)
+        return {name: known[tensor.index] for name, tensor in self.file.outputs.items()}
 
 
 def _has_gradient(operator: Operator) -> bool:
