@@ -11,15 +11,22 @@ from linegate_bundle.preprocess import UInt8Array
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 """File name endings, in lower case, that are taken for images."""
 
-# What is wrong with a file is said in the error; OpenCV would say it on the terminal too.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
+_SILENT = 0
 _JPEG_START = b"\xff\xd8"
 _JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
 _JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a length: TEM, the restarts and the start."""
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND"
+
+
+def silence_opencv() -> None:
+    """Keep OpenCV from writing to the terminal what our own errors say better."""
+    # OpenCV 5 has the first, 4 the second.
+    if hasattr(cv2.utils, "logging"):
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    else:
+        cv2.setLogLevel(_SILENT)  # type: ignore[attr-defined]
 
 
 def read_image(path: Path) -> UInt8Array:
@@ -43,6 +50,7 @@ def read_image(path: Path) -> UInt8Array:
 
 def decode_image(content: bytes) -> UInt8Array:
     """Decode the bytes of an image file as :func:`read_image` does."""
+    silence_opencv()
     # OpenCV fills the missing rest of a cut JPEG or PNG with grey and says nothing.
     cut_jpeg = content.startswith(_JPEG_START) and not _ends_jpeg(content)
     cut_png = content.startswith(_PNG_START) and not _ends_png(content)

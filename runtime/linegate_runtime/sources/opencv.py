@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from linegate_bundle.errors import CameraError, ConfigError
+from linegate_bundle.images import silence_opencv
 from linegate_runtime.sources.base import Captured, Source, SourceOptions
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _quieten(options: SourceOptions) -> None:
     os.environ.setdefault(
         "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(max(1, round(options.read_timeout_s)))
     )
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    silence_opencv()
 
 
 def _open_stream(options: SourceOptions) -> cv2.VideoCapture:
