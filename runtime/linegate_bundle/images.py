@@ -1,5 +1,6 @@
 """Reading image files: every picture that a model sees from disk comes through here."""
 
+import functools
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND"
 
 
+@functools.cache  # once a process is enough
 def silence_opencv() -> None:
     """Keep OpenCV from writing to the terminal what our own errors say better."""
     # OpenCV 5 has the first, 4 the second.

@@ -252,8 +252,6 @@ def _needed(value: float, trials: int) -> int:
     """Return of how many pictures with the same share the exact interval is narrow enough."""
     # The normal approximation asks for fewer.
     start = int(_Z**2 * value * (1 - value) / _WIDE**2)
-    for count in itertools.count(max(trials, start)):
-        interval = exact_interval(round(value * count), count)
-        if interval.high - interval.low <= 2 * _WIDE:
-            return count
-    raise AssertionError("intervals become as narrow as one likes")
+    counts = itertools.count(max(trials, start))
+    intervals = ((count, exact_interval(round(value * count), count)) for count in counts)
+    return next(count for count, one in intervals if one.high - one.low <= 2 * _WIDE)
