@@ -12,7 +12,8 @@ from linegate_export.graph import Deployable
 from linegate_export.quantization import equalization
 from linegate_export.quantization.equalization import equalize
 from linegate_export.quantization.probe import Probe
-from linegate_export.tflite_file import Fused, read_tflite
+from linegate_export.tflite_edit import constants, with_constants
+from linegate_export.tflite_file import BIAS, DEPTHWISE, WEIGHTS, Fused, read_tflite
 from tests.export import nets
 
 
@@ -53,6 +54,27 @@ def test_the_function_stays_and_channels_become_alike(
     assert after < 40
     if largest > 1:
         assert after < before / largest**0.5
+
+
+def test_a_channel_that_was_always_0_does_not_take_the_range_of_its_readers_weights(
+    relu_net: tuple[Deployable, bytes], blob_pictures: UInt8Array
+) -> None:
+    model, plain = relu_net
+    stream = next(
+        one
+        for one in equalization.find_streams(read_tflite(plain))
+        if any(reader.name != DEPTHWISE for reader in one.readers)
+    )
+    reader = next(one for one in stream.readers if one.name != DEPTHWISE)
+    name = reader.inputs[WEIGHTS].name
+    values = constants(plain)
+    values[stream.writers[0].inputs[BIAS].name][0] = -1e6
+    values[name][..., 0] *= 1e6
+    equal = equalize(with_constants(plain, values), blob_pictures, model.normalization)
+    assert equal is not None
+    weights = np.abs(constants(equal)[name])
+    assert weights[..., 0].max() < weights[..., 1:].max()
+    assert constants(equal)[stream.writers[0].inputs[BIAS].name][0] < 0
 
 
 def test_equalizing_what_is_equal_changes_next_to_nothing(

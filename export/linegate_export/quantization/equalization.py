@@ -37,8 +37,8 @@ from linegate_export.tflite_file import (
 
 Float32Array = npt.NDArray[np.float32]
 
-PICTURES = 16
-"""The largest value of a channel has many positions to show itself."""
+PICTURES = 64
+"""The largest value of a channel has many positions to show itself, but behind a pooling."""
 
 _SWEEPS = 8
 """A chain of layers needs several until nothing changes."""
@@ -210,7 +210,7 @@ def _balance(
     weights = [values[one.inputs[WEIGHTS].name] for one in stream.readers]
     if all(one.name == DEPTHWISE for one in stream.readers):
         # Their weights have a scale a channel, so that only the activation matters.
-        reading = 1 / np.maximum(ranges, _TINY)
+        reading = np.where(ranges > 0, 1 / np.maximum(ranges, _TINY), 0)
     else:
         reading = np.max(
             [_reading(one, each) for one, each in zip(weights, stream.readers, strict=True)], axis=0
@@ -219,7 +219,10 @@ def _balance(
     factors = np.ones_like(ranges)
     factors[alive] = np.sqrt(ranges[alive] / reading[alive])
     # In the mean nothing grows or shrinks.
-    factors[alive] /= np.exp(np.log(factors[alive]).mean()) if alive.any() else 1
+    factors[alive] /= _middle(factors[alive])
+    # A channel that was always 0 must not take the range of its readers' weights from others.
+    silent = (ranges <= 0) & (reading > 0)
+    factors[silent] = _middle(reading[alive] * factors[alive]) / reading[silent]
     for writer in stream.writers:
         scale_output(writer, np.float32(1) / factors, values)
     for reader in stream.readers:
@@ -227,6 +230,11 @@ def _balance(
     for tensor in stream.tensors:
         largest[tensor.index] = largest[tensor.index] / factors
     return float(np.abs(np.log(factors)).max(initial=0))
+
+
+def _middle(values: Float32Array) -> float:
+    """Return the geometric mean; 1 of nothing."""
+    return float(np.exp(np.log(values).mean())) if len(values) else 1.0
 
 
 def _reading(weights: Float32Array, operator: Operator) -> Float32Array:
