@@ -110,7 +110,7 @@ def assess(
     """
     labels = context.record.labels
     calibrated = evaluations.tflite_calibration.defect_probability(labels)
-    policy = choose_policy(calibrated, calibration.truth(labels), context.targets)
+    policy = choose_policy(calibrated, calibration.rows, labels, context.targets)
     scores = {
         name: score(one, test, labels, policy, evaluations.float32)
         for name, one in evaluations.by_title.items()
@@ -133,7 +133,8 @@ def assess(
     accuracy = accuracy_report(
         len(test), int(test.defective(labels).sum()), float32, tuple(others.values())
     )
-    proofs = certify(calibrated, calibration.rows, labels, policy, context.targets)
+    entry = evaluations.tflite_calibration.artifact.entry
+    proofs = certify(calibrated, calibration.rows, labels, policy, context.targets, entry=entry)
     return Findings(
         summary=Summary(
             name=context.name,

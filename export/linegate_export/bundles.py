@@ -19,6 +19,7 @@ from linegate_export.conversion import Artifact
 from linegate_export.evaluate import evaluate
 from linegate_export.measured import Rate, rate
 from linegate_export.paired import Paired, compare
+from linegate_export.pictures import checked_content
 from linegate_export.policy import count_verdicts
 from linegate_export.progress import bar
 
@@ -69,10 +70,12 @@ def find_photographs(folder: Path, split: Path | None = None) -> Photographs:
             taken then, which neither bundle should have learned from.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or one is not the picture of the split.
     """
     if split is not None:
         rows = [row for row in read_split(split) if row.part is Part.TEST]
+        for row in rows:
+            checked_content(row, folder)
         files, labels = [folder / row.path for row in rows], [row.label for row in rows]
     else:
         inner = sorted(path for path in folder.glob("*/") if not path.name.startswith("."))

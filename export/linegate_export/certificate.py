@@ -13,6 +13,7 @@ from linegate_bundle.manifest import (
     DecisionPolicy,
     Guarantee,
     Label,
+    ModelEntry,
     Risk,
     Role,
     Verdict,
@@ -20,6 +21,7 @@ from linegate_bundle.manifest import (
 from linegate_bundle.run_folder import SplitRow
 from linegate_export.policy import BoolArray, Float64Array, PolicyTargets
 from linegate_export.proof import needed_pictures, p_value
+from linegate_export.trials import one_of_each_group
 
 
 class Unproven(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,9 +32,10 @@ class Unproven(msgspec.Struct, frozen=True, kw_only=True):
         label: of the pictures that were counted; None counts all of the risk's role.
         target: the rate that was to be proven.
         confidence: with which.
-        pictures: how many were counted.
-        errors: how many of them went wrong at the thresholds.
-        needed: pictures without an error that would prove it; None if no number does.
+        pictures: how many there are.
+        groups: among them; of each one picture was counted.
+        errors: how many of the counted ones went wrong at the thresholds.
+        needed: groups without an error that would prove it; None if no number does.
     """
 
     risk: Risk
@@ -40,6 +43,7 @@ class Unproven(msgspec.Struct, frozen=True, kw_only=True):
     target: float
     confidence: float
     pictures: int
+    groups: int
     errors: int
     needed: int | None
 
@@ -58,6 +62,8 @@ def certify(
     labels: Sequence[Label],
     policy: DecisionPolicy,
     targets: PolicyTargets,
+    *,
+    entry: ModelEntry,
 ) -> Proofs:
     """Say what the thresholds of a policy prove on the pictures that they were chosen on.
 
@@ -70,15 +76,16 @@ def certify(
         labels: the model's labels.
         policy: chosen by :func:`linegate_export.policy.choose_policy` on these pictures.
         targets: what it was chosen for.
+        entry: the model, with the engine that ran it.
     """
     proven: list[Guarantee] = []
     unproven: list[Unproven] = []
     verdicts = np.array([judge(float(value), policy) for value in defect_probability])
-    for risk, label, wrong in _counted(verdicts, rows, labels):
+    for risk, label, pictures, wrong in _counted(verdicts, rows, labels):
         escape = risk is Risk.ESCAPE
         target = targets.maximum_escape_rate if escape else targets.maximum_false_reject_rate
-        errors, pictures = int(wrong.sum()), len(wrong)
-        chance = p_value(errors, pictures, target)
+        errors, trials = int(wrong.sum()), len(wrong)
+        chance = p_value(errors, trials, target)
         # At the last threshold in the order of tests this is the rule that chose it.
         if target > 0 and chance <= 1 - targets.confidence:
             proven.append(
@@ -87,7 +94,7 @@ def certify(
                     label=label,
                     target=target,
                     confidence=targets.confidence,
-                    pictures=pictures,
+                    pictures=trials,
                     errors=errors,
                     p_value=chance,
                 )
@@ -100,35 +107,42 @@ def certify(
                     target=target,
                     confidence=targets.confidence,
                     pictures=pictures,
+                    groups=trials,
                     errors=errors,
                     needed=needed_pictures(target, targets.confidence),
                 )
             )
-    return Proofs(_certificate(proven, rows) if proven else None, tuple(unproven))
+    certificate = _certificate(proven, rows, entry) if proven else None
+    return Proofs(certificate, tuple(unproven))
 
 
 def _counted(
     verdicts: np.ndarray, rows: Sequence[SplitRow], labels: Sequence[Label]
-) -> Iterator[tuple[Risk, str | None, BoolArray]]:
-    """Give what is tested, with which of its pictures went wrong."""
+) -> Iterator[tuple[Risk, str | None, int, BoolArray]]:
+    """Give what is tested, of how many pictures, and which of the trials went wrong."""
     truth = np.array([row.label for row in rows])
     defects = [label.name for label in labels if label.role is Role.DEFECT]
     defective = np.isin(truth, defects)
     accepted, rejected = verdicts == Verdict.ACCEPT, verdicts == Verdict.REJECT
-    yield Risk.ESCAPE, None, accepted[defective]
+    tested: list[tuple[Risk, str | None, BoolArray, BoolArray]]
+    tested = [(Risk.ESCAPE, None, defective, accepted)]
     if len(defects) > 1:
-        for name in defects:
-            if np.any(truth == name):
-                yield Risk.ESCAPE, name, accepted[truth == name]
-    yield Risk.FALSE_REJECT, None, rejected[~defective]
+        tested += [(Risk.ESCAPE, name, truth == name, accepted) for name in defects]
+    tested.append((Risk.FALSE_REJECT, None, ~defective, rejected))
+    for risk, label, among, wrong in tested:
+        yield risk, label, int(among.sum()), wrong[one_of_each_group(rows, among)]
 
 
-def _certificate(proven: Sequence[Guarantee], rows: Sequence[SplitRow]) -> Certificate:
+def _certificate(
+    proven: Sequence[Guarantee], rows: Sequence[SplitRow], entry: ModelEntry
+) -> Certificate:
     digest = hashlib.sha256()
     for row in sorted(rows, key=lambda row: row.path):
         digest.update(f"{row.path}\t{row.label}\t{row.sha256}\n".encode())
     return Certificate(
         guarantees=tuple(proven),
+        model=entry.file,
+        engine=entry.engine,
         data_sha256=digest.hexdigest(),
         pictures=len(rows),
         groups=len({row.group for row in rows}),

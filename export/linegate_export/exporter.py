@@ -22,8 +22,10 @@ from linegate_bundle.manifest import (
     VERSION_PATTERN,
     Colour,
     DecisionPolicy,
+    Fit,
     Manifest,
     Precision,
+    PreprocessSpec,
     Provenance,
 )
 from linegate_bundle.run_folder import Part, RunFolder, RunRecord, SplitRow, read_split
@@ -130,7 +132,7 @@ def export(options: ExportOptions, write: Callable[[str], None] = lambda _: None
     context = _context(options, source, converted)
     findings = assess(context, evaluations, source.test, source.calibration)
     maps = _class_maps(findings)
-    sidecars = _sidecars(outputs, source, findings, maps)
+    sidecars = _sidecars(outputs, source, findings, maps, interop=options.interop)
     if not findings.summary.passed:
         outputs.write_failed(sidecars)
         failures = GateResult(checks=findings.summary.checks).failures
@@ -157,19 +159,28 @@ def _plan(options: ExportOptions, record: RunRecord) -> Outputs:
     ):
         if not re.fullmatch(pattern, value):
             raise ConfigError(f"{option}: expected {pattern}, got {value!r}")
-    if options.interop and record.preprocess.colour is not Colour.RGB:
-        raise ConfigError(
-            f"--interop: expected a model that takes colour, got {record.preprocess.colour}; "
-            "MediaPipe opens no other"
-        )
-    outputs = Outputs.plan(
-        options.out, name, options.version, options.figures, interop=options.interop
-    )
+    if options.interop:
+        _check_interop(record.preprocess)
+    outputs = Outputs.plan(options.out, name, options.version, options.figures)
     outputs.refuse_other_things()
     if not options.force:
         outputs.refuse_existing()
     outputs.make_folders()
     return outputs
+
+
+def _check_interop(spec: PreprocessSpec) -> None:
+    """Refuse what other programs would not do to a picture, for they have no manifest."""
+    if spec.colour is not Colour.RGB:
+        raise ConfigError(
+            f"--interop: expected a model that takes colour, got {spec.colour}; MediaPipe opens "
+            "no other"
+        )
+    if spec.fit is not Fit.STRETCH or spec.region is not None:
+        raise ConfigError(
+            "--interop: expected a model that takes the whole picture, stretched; other programs "
+            f"know neither regions nor bars, got fit {spec.fit} and region {spec.region}"
+        )
 
 
 def _read_pictures(
@@ -250,7 +261,7 @@ def _class_maps(findings: Findings) -> Maps:
 
 
 def _sidecars(
-    outputs: Outputs, source: _Source, findings: Findings, maps: Maps
+    outputs: Outputs, source: _Source, findings: Findings, maps: Maps, *, interop: bool
 ) -> dict[Path, bytes]:
     """Return what lies beside the bundle.
 
@@ -264,7 +275,7 @@ def _sidecars(
     }
     if outputs.figure is not None:
         sidecars[outputs.figure] = key_figure(findings)
-    if outputs.interop is not None and findings.summary.passed:
+    if interop and findings.summary.passed:
         sidecars[outputs.interop] = tflite_interop.convert(
             artifacts[INT8_TFLITE],
             source.record.labels,

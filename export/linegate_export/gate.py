@@ -15,7 +15,6 @@ import math
 from collections.abc import Mapping
 
 import msgspec
-import scipy.stats
 
 from linegate_bundle.errors import ConfigError
 from linegate_export.paired import Change, Paired
@@ -35,8 +34,7 @@ class GateLimits:
 
     Attributes:
         maximum_accuracy_loss: bound of what each other artifact loses against float32.
-        maximum_new_escapes: bound of the defects that each lets through and float32 does not,
-            less those that float32 does and it does not.
+        maximum_new_escapes: bound of the defects that each accepts and float32 does not.
         maximum_class_loss: recall that a class may be seen to lose; one picture always may be.
         maximum_auc_loss: of each other artifact against float32.
         minimum_agreement: pictures that int8 TFLite and int8 ONNX give one label.
@@ -140,12 +138,14 @@ def judge_artifacts(
             _bounded(
                 f"accuracy that {name} loses against float32",
                 paired.labels,
+                paired.labels.bound,
                 limits.maximum_accuracy_loss,
                 "--max-accuracy-loss",
             ),
             _bounded(
                 f"defects that {name} newly accepts",
                 paired.escapes,
+                paired.escapes.lost_bound,
                 limits.maximum_new_escapes,
                 "--max-new-escapes",
             ),
@@ -157,11 +157,12 @@ def judge_artifacts(
 
 def needed_pictures(limit: float) -> int:
     """Return on how many pictures without a difference the bound is within a limit above 0."""
-    squared = float(scipy.stats.norm.ppf(CONFIDENCE)) ** 2
-    return max(1, math.ceil(squared * (1 / limit - 1) - 1e-9))
+    if limit >= 1:
+        return 0
+    return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-limit) - 1e-9)
 
 
-def _bounded(subject: str, change: Change, limit: float, option: str) -> Check:
+def _bounded(subject: str, change: Change, bound: float, limit: float, option: str) -> Check:
     note = ""
     if limit == 0:
         note = "no number of pictures rules out every loss; allow one above 0"
@@ -174,10 +175,10 @@ def _bounded(subject: str, change: Change, limit: float, option: str) -> Check:
         subject=subject,
         expected=f"{100 * limit:g} points at most, with {100 * CONFIDENCE:g} % confidence",
         measured=(
-            f"{100 * change.bound:.2f} points at most; seen: {change.lost} lost, "
+            f"{100 * max(0.0, bound):.2f} points at most; seen: {change.lost} lost, "
             f"{change.gained} gained of {_pictures(change.of)}"
         ),
-        passed=change.bound <= limit,
+        passed=bound <= limit,
         note=note,
     )
 

@@ -220,9 +220,10 @@ def _refuse_foreign_code(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             configuration = json.loads(archive.read("config.json"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        described_objects = list(_described_objects(configuration))
+    except (OSError, KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise RequirementError(f"{path}: expected a model in the .keras format: {error}") from error
-    for described in _described_objects(configuration):
+    for described in described_objects:
         module, kind = described.get("module"), described["class_name"]
         own = isinstance(module, str) and (module == "keras" or module.startswith("keras."))
         name = described.get("config", {})

@@ -1,5 +1,7 @@
 """Float32 TFLite to float32 ONNX: takes raw pixels; what int8 is measured against."""
 
+import re
+
 from linegate_bundle.manifest import ModelFormat, Precision
 from linegate_export.conversion import (
     Artifact,
@@ -8,12 +10,14 @@ from linegate_export.conversion import (
 )
 from linegate_export.entry import describe, float_signature
 from linegate_export.graph import Deployable
+from linegate_export.layers import layer_of
 from linegate_export.onnx_graph import (
     prepend_normalization,
     signature,
     tflite_to_onnx,
     to_bytes,
 )
+from linegate_export.tflite_file import read_tflite
 
 
 def convert(model: Deployable, tflite: bytes) -> Artifact:
@@ -29,9 +33,12 @@ def convert(model: Deployable, tflite: bytes) -> Artifact:
     Raises:
         ConversionError: that is not so.
     """
-    with converting("the conversion to float32 ONNX"):
-        graph = tflite_to_onnx(tflite)
-        prepend_normalization(graph, model.normalization.scale, model.normalization.offset)
+    try:
+        with converting("the conversion to float32 ONNX"):
+            graph = tflite_to_onnx(tflite)
+            prepend_normalization(graph, model.normalization.scale, model.normalization.offset)
+    except ConversionError as error:
+        raise _name_operator(error, model, tflite) from error
     got = signature(graph)
     expected = float_signature(model)
     if got != expected:
@@ -44,3 +51,15 @@ def convert(model: Deployable, tflite: bytes) -> Artifact:
         quantizations={},
     )
     return Artifact(entry, to_bytes(graph))
+
+
+def _name_operator(error: ConversionError, model: Deployable, tflite: bytes) -> ConversionError:
+    """Return an error that names the layer, where tf2onnx names an operator that it lacks."""
+    file = read_tflite(tflite)
+    for operator in file.operators:
+        if re.search(rf"\bTFL_{operator.name}\b", str(error)):
+            return ConversionError(
+                f"{operator.name} of the layer {layer_of(operator, file, model.layers)!r} has no "
+                "counterpart in ONNX: use another layer there"
+            )
+    return error

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from linegate_bundle.atomic import atomic_file
-from linegate_bundle.bundle import SUFFIX, write_bundle
+from linegate_bundle.atomic import atomic_file, sync_file
+from linegate_bundle.bundle import SUFFIX, staged_bundle
 from linegate_bundle.errors import ConfigError, OutputError
 from linegate_bundle.manifest import Manifest
 
@@ -21,19 +21,18 @@ class Outputs:
         report: the report for people.
         accuracy: the figures for machines.
         figure: the key figure as PNG, or None if nobody asked for it.
-        interop: the TFLite file for other programs, or None if nobody asked for it.
+        interop: the TFLite file for other programs; one that nobody asked for is taken away,
+            for it would be of another export.
     """
 
     bundle: Path
     report: Path
     accuracy: Path
     figure: Path | None
-    interop: Path | None
+    interop: Path
 
     @classmethod
-    def plan(
-        cls, folder: Path, name: str, version: str, figures: Path | None, *, interop: bool = False
-    ) -> "Outputs":
+    def plan(cls, folder: Path, name: str, version: str, figures: Path | None) -> "Outputs":
         """Say where the files of one export will lie."""
         stem = f"{name}-{version}"
         return cls(
@@ -41,14 +40,14 @@ class Outputs:
             report=folder / f"{stem}.report.html",
             accuracy=folder / f"{stem}.accuracy.json",
             figure=None if figures is None else figures / f"{stem}.png",
-            interop=folder / f"{stem}.interop.tflite" if interop else None,
+            interop=folder / f"{stem}.interop.tflite",
         )
 
     @property
     def paths(self) -> list[Path]:
         """All files."""
-        asked_for = [path for path in (self.figure, self.interop) if path is not None]
-        return [self.bundle, self.report, self.accuracy, *asked_for]
+        figures = [] if self.figure is None else [self.figure]
+        return [self.bundle, self.report, self.accuracy, self.interop, *figures]
 
     def refuse_other_things(self) -> None:
         """Raise :class:`ConfigError` if something that is no file has the name of one."""
@@ -90,8 +89,11 @@ class Outputs:
         Raises:
             OutputError: the disk is full or the folder not writable.
         """
-        with self._explained(), _staged(sidecars):
-            return write_bundle(self.bundle, manifest, members)
+        with self._explained(), staged_bundle(self.bundle, manifest, members) as sha256:
+            # All is on disk before anything takes its name, the bundle as the last.
+            with _staged(sidecars):
+                self._take_away({*sidecars, self.bundle})
+            return sha256
 
     def write_failed(self, sidecars: dict[Path, bytes]) -> None:
         """Write what explains a failed gate, and take away a bundle that it would contradict.
@@ -100,7 +102,11 @@ class Outputs:
             OutputError: the disk is full or the folder not writable.
         """
         with self._explained(), _staged(sidecars):
-            self.bundle.unlink(missing_ok=True)
+            self._take_away(set(sidecars))
+
+    def _take_away(self, kept: set[Path]) -> None:
+        for path in set(self.paths) - kept:
+            path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -114,8 +120,10 @@ class Outputs:
 
 @contextlib.contextmanager
 def _staged(files: dict[Path, bytes]) -> Iterator[None]:
-    """Write files beside their places; they take their names only if the block ends well."""
+    """Write files to disk that take their names only if the block ends well."""
     with contextlib.ExitStack() as stack:
         for path, content in files.items():
-            stack.enter_context(atomic_file(path)).write(content)
+            file = stack.enter_context(atomic_file(path))
+            file.write(content)
+            sync_file(file)
         yield

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from linegate_bundle.decide import Decision
 from linegate_bundle.manifest import Label, Role, Verdict
-from linegate_report.statistics import loss_bound, mcnemar
+from linegate_report.statistics import loss_bound, mcnemar, upper_bound
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -21,7 +21,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         lost: right by the first alone.
         gained: right by the second alone.
         p_value: exact McNemar, two-sided, of both being equally often right.
-        bound: one-sided 95 % upper bound of the share that is lost; 1 if there is no picture.
+        bound: one-sided 95 % upper bound of the share that is lost, less what is gained; 1 if
+            there is no picture.
+        lost_bound: the same of what is lost alone, exact.
     """
 
     of: int
@@ -29,6 +31,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     gained: int
     p_value: float
     bound: float
+    lost_bound: float
 
     @property
     def net(self) -> int:
@@ -109,4 +112,5 @@ def _change(before: BoolArray, after: BoolArray) -> Change:
         gained=gained,
         p_value=mcnemar(lost, gained),
         bound=loss_bound(lost, gained, len(before)) if len(before) else 1.0,
+        lost_bound=upper_bound(lost, len(before)),
     )

@@ -75,6 +75,14 @@ def check_split(rows: Sequence[SplitRow], labels: Sequence[Label]) -> None:
                     f"split.csv, got {roles[Role.GOOD]} good and {roles[Role.DEFECT]} defective; "
                     "train again with a split that holds both"
                 )
+    shown = {row.label for row in rows if row.part is Part.TEST}
+    unseen = [label.name for label in labels if label.name not in shown]
+    if unseen:
+        raise DataError(
+            f"expected pictures of every label in the part test of split.csv, there are none of "
+            f"{', '.join(unseen)}, so whether int8 still knows them cannot be told; train again "
+            "with a split that holds them, or without these labels"
+        )
 
 
 def choose_representative(rows: Sequence[SplitRow], count: int) -> list[SplitRow]:
@@ -146,6 +154,15 @@ def load_pictures(
 
 def read_checked(row: SplitRow, folder: Path) -> UInt8Array:
     """Read one picture as BGR uint8 ``(height, width, 3)``, see :func:`load_pictures`."""
+    content = checked_content(row, folder)
+    try:
+        return decode_image(content)
+    except DataError as error:
+        raise DataError(f"{folder / row.path}: {error}") from error
+
+
+def checked_content(row: SplitRow, folder: Path) -> bytes:
+    """Return the bytes of a picture's file, see :func:`load_pictures`."""
     path = folder / row.path
     try:
         content = path.read_bytes()
@@ -159,7 +176,4 @@ def read_checked(row: SplitRow, folder: Path) -> UInt8Array:
             f"{path}: is not the picture of the split, its content has changed; "
             "restore it or train again"
         )
-    try:
-        return decode_image(content)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    return content

@@ -1,8 +1,9 @@
 """Choosing the accept and reject thresholds on the calibration part.
 
 Of the errors that are seen there, so many are allowed as prove the target with the
-user's confidence (:mod:`linegate_export.proof`). Where there are too few pictures to
-prove it, the rule is empirical: the target's share of the pictures, which promises nothing.
+user's confidence (:mod:`linegate_export.proof`), where one picture of each group counts
+(:mod:`linegate_export.trials`). Where there are too few to prove it, the rule is empirical:
+the target's share of all pictures, which promises nothing.
 
 With ``e`` escapes allowed, the (e+1)-th smallest defect probability among the
 defects must not be accepted; likewise for good pictures at the other end. If the
@@ -31,7 +32,9 @@ from linegate_bundle.manifest import (
     VoteMethod,
     VotePolicy,
 )
+from linegate_bundle.run_folder import SplitRow
 from linegate_export.proof import provable_errors
+from linegate_export.trials import one_of_each_group
 
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -48,7 +51,7 @@ class PolicyTargets:
     Attributes:
         maximum_escape_rate: share of the defects that may be accepted, 0 to 1.
         maximum_false_reject_rate: share of the good pictures that may be rejected, 0 to 1.
-        confidence: with which these rates are to be proven, above 0 and below 1.
+        confidence: with which these rates are to be proven, from 0.5 to below 1.
         every_class: whether the escape rate is to be proven for every class of defects, as
             far as it has pictures enough, and not for all defects together only.
         vote_frames: how many frames of a part are voted into one verdict.
@@ -67,9 +70,10 @@ class PolicyTargets:
         ):
             if not 0.0 <= rate < 1.0:
                 raise ConfigError(f"{option}: expected a share from 0 to below 1, got {rate}")
-        if not 0.0 < self.confidence < 1.0:
+        if not _LEAST_CONFIDENCE <= self.confidence < 1.0:
             raise ConfigError(
-                f"--confidence: expected a probability between 0 and 1, got {self.confidence}"
+                f"--confidence: expected a probability from {_LEAST_CONFIDENCE} to below 1, "
+                f"got {self.confidence}"
             )
         if not 1 <= self.vote_frames <= _MOST_VOTE_FRAMES:
             raise ConfigError(
@@ -78,6 +82,7 @@ class PolicyTargets:
 
 
 _MOST_VOTE_FRAMES = 1000
+_LEAST_CONFIDENCE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,40 +124,37 @@ def allowed_count(rate: float, count: int) -> int:
     return math.floor(Fraction(str(rate)) * count)
 
 
-def allowed_errors(pictures: int, rate: float, confidence: float) -> int:
-    """Return how many errors the calibration part may show: as prove the rate, if any do."""
-    provable = provable_errors(pictures, rate, confidence)
-    return allowed_count(rate, pictures) if provable is None else provable
-
-
 def choose_policy(
-    defect_probability: Float64Array, truth: Sequence[Label], targets: PolicyTargets
+    defect_probability: Float64Array,
+    rows: Sequence[SplitRow],
+    labels: Sequence[Label],
+    targets: PolicyTargets,
 ) -> DecisionPolicy:
     """Choose thresholds that hold the targets on these pictures.
 
     Args:
         defect_probability: shape ``(n,)``, of the model that will run.
-        truth: true label of each picture, at least one of each role.
+        rows: the calibration part, at least one picture of each role.
+        labels: the model's labels.
         targets: the rates to hold.
 
     Raises:
         GateError: no threshold can hold a target, because the model is certain of
             the wrong answer (probability exactly 0 or 1) for too many.
     """
-    defective = np.array([label.role is Role.DEFECT for label in truth])
+    names = np.array([row.label for row in rows])
+    defects = [label.name for label in labels if label.role is Role.DEFECT]
+    defective = np.isin(names, defects)
+    escape_rate, false_reject_rate = targets.maximum_escape_rate, targets.maximum_false_reject_rate
     # accept_at_most must stay below the first, reject_at_least above the second.
-    above_accept = _below_escapes(defect_probability[defective], targets)
+    above_accept = _limit(defect_probability, rows, defective, escape_rate, targets)
     if targets.every_class:
-        names = np.array([label.name for label in truth])
-        for name in {label.name for label in truth if label.role is Role.DEFECT}:
-            of_class = defect_probability[names == name]
-            if _can_be_proven(len(of_class), targets):
-                above_accept = min(above_accept, _below_escapes(of_class, targets))
-    goods = np.sort(defect_probability[~defective])
-    false_rejects = allowed_errors(
-        len(goods), targets.maximum_false_reject_rate, targets.confidence
-    )
-    below_reject = float(goods[len(goods) - 1 - false_rejects])
+        for name in defects:
+            trials = one_of_each_group(rows, names == name)
+            if provable_errors(len(trials), escape_rate, targets.confidence) is not None:
+                above_class = _limit(defect_probability, rows, names == name, escape_rate, targets)
+                above_accept = min(above_accept, above_class)
+    below_reject = -_limit(-defect_probability, rows, ~defective, false_reject_rate, targets)
     _require_possible(above_accept, below_reject)
     if below_reject < above_accept:
         accept, reject = _thirds(below_reject, above_accept)
@@ -166,14 +168,19 @@ def choose_policy(
     )
 
 
-def _can_be_proven(pictures: int, targets: PolicyTargets) -> bool:
-    return provable_errors(pictures, targets.maximum_escape_rate, targets.confidence) is not None
-
-
-def _below_escapes(defects: Float64Array, targets: PolicyTargets) -> float:
-    """Return the smallest probability of a defect that must not be accepted."""
-    allowed = allowed_errors(len(defects), targets.maximum_escape_rate, targets.confidence)
-    return float(np.sort(defects)[allowed])
+def _limit(
+    scores: Float64Array,
+    rows: Sequence[SplitRow],
+    among: BoolArray,
+    rate: float,
+    targets: PolicyTargets,
+) -> float:
+    """Return the smallest score that must not go wrong, if the smallest scores do so first."""
+    trials = one_of_each_group(rows, among)
+    allowed = provable_errors(len(trials), rate, targets.confidence)
+    if allowed is not None:
+        return float(np.sort(scores[trials])[allowed])
+    return float(np.sort(scores[among])[allowed_count(rate, int(among.sum()))])
 
 
 def _require_possible(above_accept: float, below_reject: float) -> None:

@@ -11,8 +11,8 @@ cannot be proven ends it: fixed-sequence testing, as in Angelopoulos et al., "Le
 test", 2021 (arXiv:2110.01052). Errors can only grow along that order, so every threshold up
 to the last one with few enough errors is proven, whichever of them is taken.
 
-What is assumed: the pictures to come are exchangeable with those of the calibration part, and
-each is judged on its own.
+What is assumed: the pictures to come are exchangeable with those that are counted, and each is
+judged on its own. So only one picture of each group is counted (:mod:`linegate_export.trials`).
 """
 
 import math

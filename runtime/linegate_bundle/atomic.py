@@ -22,8 +22,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     try:
         with temporary.open("x+b") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            sync_file(file)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -35,6 +34,12 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` as a whole or not at all, see :func:`atomic_file`."""
     with atomic_file(path) as file:
         file.write(content)
+
+
+def sync_file(file: BinaryIO) -> None:
+    """Make what was written survive a power cut."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -6,17 +6,18 @@ against its hash in ``manifest.json``. Writing the same contents gives the same
 bytes: members are in a fixed order and carry no time.
 """
 
+import contextlib
 import hashlib
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 import msgspec
 
-from linegate_bundle.atomic import atomic_file
+from linegate_bundle.atomic import atomic_file, sync_file
 from linegate_bundle.errors import BundleError
 from linegate_bundle.manifest import Manifest, Member
 from linegate_bundle.manifest_file import decode_manifest, encode_manifest
@@ -44,6 +45,16 @@ _ALLOWED = (
 def write_bundle(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> str:
     """Write a bundle as a whole or not at all and return the file's SHA-256.
 
+    See :func:`staged_bundle`.
+    """
+    with staged_bundle(path, manifest, members) as sha256:
+        return sha256
+
+
+@contextlib.contextmanager
+def staged_bundle(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> Iterator[str]:
+    """Write a bundle to disk that takes its name if the block ends well; give its SHA-256.
+
     Args:
         path: the file to write; an existing one is replaced.
         manifest: its ``members`` are filled in here.
@@ -69,7 +80,9 @@ def write_bundle(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -
         digest = _hash_up_to(file, file.tell() - _DIGEST_LENGTH)
         file.seek(-_DIGEST_LENGTH, 2)
         file.write(digest.encode())
-        return _hash_up_to(file, file.tell())
+        sha256 = _hash_up_to(file, file.tell())
+        sync_file(file)
+        yield sha256
 
 
 class Bundle:

@@ -268,7 +268,7 @@ class Guarantee(Schema, frozen=True):
         label: of the pictures that were counted; None counts all of the risk's role.
         target: the rate that is proven.
         confidence: probability that a calibration part gives no false proof.
-        pictures: how many were counted.
+        pictures: how many were counted, of each group one.
         errors: how many of them went wrong at the bundle's thresholds.
         p_value: chance of so few errors if the true rate were ``target``.
     """
@@ -290,13 +290,16 @@ class Certificate(Schema, frozen=True):
 
     Attributes:
         guarantees: what is proven; at least one.
+        model: file of the model that the pictures were judged with.
+        engine: that ran it.
         data_sha256: over path, label and content of every picture of the calibration part.
         pictures: in the calibration part.
-        groups: among them; pictures of one group are alike, so that groups of many make a
-            proof weaker than its figures say.
+        groups: among them; pictures of one group are alike, so of each one is counted.
     """
 
     guarantees: Annotated[tuple[Guarantee, ...], msgspec.Meta(min_length=1)]
+    model: str
+    engine: Engine
     data_sha256: Sha256
     pictures: Annotated[int, msgspec.Meta(ge=1)]
     groups: Annotated[int, msgspec.Meta(ge=1)]

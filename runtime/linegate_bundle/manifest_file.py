@@ -115,6 +115,8 @@ def _check_certificate(manifest: Manifest) -> list[str]:
         return []
     roles = {label.name: label.role for label in manifest.labels}
     problems = []
+    if manifest.certificate.model not in {entry.file for entry in manifest.models}:
+        problems.append(f"{manifest.certificate.model!r} is certified, but not in the bundle")
     for guarantee in manifest.certificate.guarantees:
         what = f"the {guarantee.risk} rate of {guarantee.label or 'all'}"
         if guarantee.label is not None and roles.get(guarantee.label) is not Role.DEFECT:

@@ -125,7 +125,12 @@ PROVEN = Guarantee(
 def certified(**changes: object) -> bytes:
     guarantee: Guarantee = msgspec.structs.replace(PROVEN, **changes)
     certificate = Certificate(
-        guarantees=(guarantee,), data_sha256="0" * 64, pictures=200, groups=200
+        guarantees=(guarantee,),
+        model="model.int8.tflite",
+        engine=whole().models[0].engine,
+        data_sha256="0" * 64,
+        pictures=200,
+        groups=200,
     )
     return encode_manifest(msgspec.structs.replace(whole(), certificate=certificate))
 

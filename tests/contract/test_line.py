@@ -115,7 +115,7 @@ def test_too_few_test_pictures_are_refused_with_their_number(
 ) -> None:
     done = linegate("export", run_folder, "--out", tmp_path)
     assert done.returncode == 10
-    assert "cannot rule that out, even without any difference: it takes 178;" in done.stderr
+    assert "cannot rule that out, even without any difference: it takes 199;" in done.stderr
     assert {path.suffix for path in tmp_path.iterdir()} == {".html", ".json"}
 
 

@@ -295,6 +295,16 @@ def test_an_operator_without_int8_kernel_is_named(tmp_path: Path) -> None:
         to_int8(model, tmp_path, noise(2))
 
 
+def test_what_onnx_has_no_operator_for_is_named_with_its_layer(tmp_path: Path) -> None:
+    image = keras.Input((nets.SIDE, nets.SIDE, 3))
+    normalized = keras.layers.Rescaling(1 / 255, name="normalization")(image)
+    x = keras.layers.Flatten()(keras.layers.Activation("gelu", name="bend")(normalized))
+    model = untrained(image, normalized, keras.layers.Dense(1, name="logits")(x))
+    write_saved_model(model, tmp_path)
+    with pytest.raises(ConversionError, match=r"^GELU of the layer 'bend' has no counterpart"):
+        onnx_float32.convert(model, tflite_float32.convert(model, tmp_path))
+
+
 def test_what_tflite_has_no_operator_for_is_named_with_its_layer(tmp_path: Path) -> None:
     image = keras.Input((nets.SIDE, nets.SIDE, 3))
     normalized = keras.layers.Rescaling(1 / 255, name="normalization")(image)

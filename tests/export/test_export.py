@@ -1,5 +1,6 @@
 """The whole export on small nets: what comes out, and what stops it."""
 
+import errno
 import json
 import re
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import linegate_runtime
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import ConfigError, DataError, GateError, OutputError
-from linegate_bundle.manifest import Activation
+from linegate_bundle.manifest import Activation, Fit, Region
 from linegate_bundle.run_folder import Part, RunFolder, encode_split, read_split, sha256_file
 from linegate_export import outputs
 from linegate_export.exporter import ExportResult, export
@@ -152,7 +153,8 @@ def test_the_command_in_another_process_gives_the_same_bytes_and_says_what_it_do
     assert "TFLite and ONNX agree on 100.00 % of 200" in done.stdout
     outputs_there = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert len(outputs_there) == 4
-    for there, here in zip(outputs_there, sorted(exported.outputs.paths), strict=True):
+    outputs_here = sorted(path for path in exported.outputs.paths if path.exists())
+    for there, here in zip(outputs_there, outputs_here, strict=True):
         assert there.name == here.name
         if there.suffix in {".linegate", ".png"}:
             assert there.read_bytes() == here.read_bytes()
@@ -237,6 +239,7 @@ def test_a_net_that_int8_ruins_leaves_a_report_and_no_bundle(
 ) -> None:
     stale = tmp_path / "blobs-1.0.0.linegate"
     stale.write_bytes(b"an older bundle that the report would contradict")
+    (tmp_path / "blobs-1.0.0.interop.tflite").write_bytes(b"of the same older bundle")
     with pytest.raises(GateError, match="int8 TFLite loses against float32: expected at most"):
         export(
             ExportOptions(
@@ -319,6 +322,33 @@ def test_a_run_without_calibration_part_is_refused(blobs: Example, tmp_path: Pat
     refuse(run.path, tmp_path, DataError, "in the part calibration of split.csv, got 0 good")
 
 
+def test_a_label_without_test_pictures_is_refused(three: Example, tmp_path: Path) -> None:
+    """Nobody could tell whether int8 still knows it."""
+    rows = [
+        row
+        for row in read_split(three.run.split)
+        if row.part is not Part.TEST or row.label != "bar"
+    ]
+    run = copy_run(three, tmp_path / "run")
+    run.split.write_bytes(encode_split(rows))
+    record = msgspec.structs.replace(three.run.read_record(), split_sha256=sha256_file(run.split))
+    run.write_record(record)
+    refuse(run.path, tmp_path, DataError, "in the part test of split.csv, there are none of bar")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"fit": Fit.LETTERBOX}, {"region": Region(x=0, y=0, width=0.5, height=1)}]
+)
+def test_what_other_programs_would_not_do_to_a_picture_is_no_interop(
+    blobs: Example, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    run = copy_run(blobs, tmp_path / "run")
+    record = run.read_record()
+    preprocess = msgspec.structs.replace(record.preprocess, **changes)
+    run.write_record(msgspec.structs.replace(record, preprocess=preprocess))
+    refuse(run.path, tmp_path, ConfigError, "--interop: expected a model that", interop=True)
+
+
 def test_labels_that_do_not_fit_the_model_are_refused(
     blobs: Example, three: Example, tmp_path: Path
 ) -> None:
@@ -353,6 +383,38 @@ def test_what_does_not_fit_on_the_disk_leaves_the_older_files_as_they_were(
         plan.write_passed(manifest, members, sidecars)
     assert sorted(tmp_path.iterdir()) == sorted(plan.paths)
     assert {path.read_bytes() for path in plan.paths} == {b"older"}
+
+
+def test_a_disk_that_fails_at_the_last_file_leaves_the_older_ones_as_they_were(
+    exported: ExportResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk tells some failures only when asked to make sure of what was written."""
+    plan = outputs.Outputs.plan(tmp_path, "blobs", "1.2.3", None)
+    for path in plan.paths:
+        path.write_bytes(b"older")
+    with open_bundle(exported) as bundle:
+        members = {name: bundle.read(name) for name in bundle.manifest.members}
+        manifest = bundle.manifest
+
+    def fail(_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(outputs, "sync_file", fail)
+    with pytest.raises(OutputError, match="Input/output error"):
+        plan.write_passed(manifest, members, {plan.report: b"r", plan.accuracy: b"f"})
+    assert sorted(tmp_path.iterdir()) == sorted(plan.paths)
+    assert {path.read_bytes() for path in plan.paths} == {b"older"}
+
+
+def test_a_file_for_other_programs_that_nobody_asked_for_again_is_taken_away(
+    exported: ExportResult, tmp_path: Path
+) -> None:
+    plan = outputs.Outputs.plan(tmp_path, "blobs", "1.2.3", None)
+    plan.interop.write_bytes(b"of another export")
+    with open_bundle(exported) as bundle:
+        members = {name: bundle.read(name) for name in bundle.manifest.members}
+        plan.write_passed(bundle.manifest, members, {plan.report: b"r", plan.accuracy: b"f"})
+    assert sorted(tmp_path.iterdir()) == sorted([plan.bundle, plan.report, plan.accuracy])
 
 
 def test_a_folder_with_the_name_of_an_output_is_told_before_the_work(

@@ -10,7 +10,7 @@ from linegate_export import onnx_float32, tflite_int8
 from linegate_export.conversion import ConversionError, RequirementError
 from linegate_export.graph import Deployable
 from linegate_export.progress import Steps
-from linegate_export.quantization import ladder, repairs
+from linegate_export.quantization import bias_correction, ladder, repairs
 from linegate_export.quantization.errors import measure_errors
 from linegate_export.quantization.fidelity import Fidelity, Judge
 from linegate_export.quantization.ladder import near_enough, quantize
@@ -34,11 +34,11 @@ def scaled(net: Net, largest: float) -> Net:
     return net[0], nets.scale_channels(net[1], largest)
 
 
-def fidelity(agreement: float, pictures: int = 200) -> Attempt:
+def fidelity(agreement: float, pictures: int = 200, error: float = 0.1) -> Attempt:
     return Attempt(
         means=Means.CALIBRATION,
         title="",
-        fidelity=Fidelity(pictures=pictures, agreement=agreement, error=0.1),
+        fidelity=Fidelity(pictures=pictures, agreement=agreement, error=error),
         float_operators=0,
         size_bytes=0,
     )
@@ -79,6 +79,33 @@ def test_without_repair_what_no_engine_runs_is_refused(
     with pytest.raises(ConversionError, match=r"refuses all that were tried: .*--repair auto"):
         quantize(shop, RepairOptions(repair=Repair.OFF), Steps(ladder.STEPS))
     assert all(attempt.fidelity is None for attempt in shop.attempts)
+
+
+def test_a_bias_correction_that_fails_is_an_attempt_that_failed(
+    relu_net: Net, blob_pictures: UInt8Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ConversionError("the bias correction failed: data[i] != 0")
+
+    monkeypatch.setattr(bias_correction, "correct", fail)
+    result = quantize(workshop(relu_net, blob_pictures), RepairOptions(), Steps(ladder.STEPS))
+    assert result.recipe.means is Means.CALIBRATION
+    failed = [one for one in result.attempts if one.fidelity is None]
+    assert {one.means for one in failed} == {Means.BIASES}
+
+
+def test_one_that_is_near_enough_is_taken_before_one_with_less_error(
+    relu_net: Net, blob_pictures: UInt8Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few large logits may make an error small though many labels differ."""
+    given = iter([fidelity(0.5, error=0.01), *[fidelity(1.0, error=0.2)] * 99])
+    shop = workshop(relu_net, blob_pictures)
+    monkeypatch.setattr(shop, "_judge", lambda _: next(given).fidelity)
+    result = quantize(shop, RepairOptions(), Steps(ladder.STEPS))
+    (taken,) = [one for one in result.attempts if one.taken]
+    assert taken.fidelity is not None
+    assert taken.fidelity.agreement == 1.0
+    assert {one.means for one in result.attempts} == {Means.CALIBRATION, Means.BIASES}
 
 
 def test_the_whole_ladder_is_climbed_and_told_where_nothing_is_near_enough(

@@ -111,12 +111,14 @@ def test_a_split_that_cannot_be_measured_with_is_refused(
         check_split(rows, nets.PLAIN_AND_BLOB)
 
 
-def test_defects_of_one_label_stand_for_the_role() -> None:
+def test_defects_of_one_label_stand_for_the_role_but_in_the_test_part() -> None:
     labels = (*nets.PLAIN_AND_BLOB, Label(name="bar", role=Role.DEFECT))
     rows = [row(0, "plain")]
     for part in (Part.CALIBRATION, Part.TEST):
         rows += [row(1, "plain", part), row(2, "bar", part)]
-    check_split(rows, labels)
+    with pytest.raises(DataError, match=r"in the part test of split\.csv, there are none of blob"):
+        check_split(rows, labels)
+    check_split([*rows, row(3, "blob", Part.TEST)], labels)
 
 
 def test_held_out_pictures_are_the_validation_part_and_no_representative_ones() -> None:

@@ -1,5 +1,6 @@
 """Choosing thresholds: the limits hold on the pictures that they were chosen on."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
@@ -8,21 +9,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate_bundle.errors import ConfigError, GateError
-from linegate_bundle.manifest import DecisionPolicy, Label, Risk, Role
+from linegate_bundle.manifest import (
+    LOGITS,
+    DecisionPolicy,
+    Label,
+    ModelFormat,
+    Precision,
+    Risk,
+    Role,
+)
 from linegate_bundle.run_folder import Part, SplitRow
 from linegate_export.certificate import certify
+from linegate_export.entry import describe
 from linegate_export.policy import (
     PolicyTargets,
     allowed_count,
-    allowed_errors,
     choose_policy,
     count_verdicts,
 )
-from linegate_export.proof import p_value
+from linegate_export.proof import p_value, provable_errors
+from linegate_export.trials import one_of_each_group
 
 FINE = Label(name="fine", role=Role.GOOD)
 DEFECTIVE = Label(name="defective", role=Role.DEFECT)
 SCRATCH = Label(name="scratch", role=Role.DEFECT)
+
+ENTRY = describe(
+    ModelFormat.TFLITE, Precision.INT8, shape=(8, 8, 3), outputs={LOGITS: (1,)}, quantizations={}
+)
 
 inner = st.floats(1e-9, 1 - 1e-9)
 coarse = st.sampled_from([1e-12, 0.25, 0.5, np.nextafter(0.5, 1), 0.75, 1 - 1e-12])
@@ -37,13 +51,24 @@ def arrays(pairs: list[tuple[float, bool]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(values, np.float64), np.array(truth, np.bool_)
 
 
-def labels(truth: np.ndarray) -> list[Label]:
-    return [DEFECTIVE if defective else FINE for defective in truth]
+def split(truth: Iterable[Label], a_group: int = 1) -> list[SplitRow]:
+    return [
+        SplitRow(
+            str(number), label.name, str(number // a_group), Part.CALIBRATION, f"{number:064x}"
+        )
+        for number, label in enumerate(truth)
+    ]
 
 
 def choose(pairs: list[tuple[float, bool]], escape: float, false_reject: float) -> DecisionPolicy:
     values, truth = arrays(pairs)
-    return choose_policy(values, labels(truth), PolicyTargets(escape, false_reject))
+    rows = split(DEFECTIVE if defective else FINE for defective in truth)
+    return choose_policy(values, rows, (FINE, DEFECTIVE), PolicyTargets(escape, false_reject))
+
+
+def allowed_errors(pictures: int, rate: float) -> int:
+    provable = provable_errors(pictures, rate, 0.95)
+    return allowed_count(rate, pictures) if provable is None else provable
 
 
 @given(pictures, rates, rates)
@@ -64,8 +89,8 @@ def test_thresholds_lie_in_the_gap_or_else_no_picture_is_unsure_without_need(
     policy = choose(pairs, escape, false_reject)
     values, truth = arrays(pairs)
     defects, goods = np.sort(values[truth]), np.sort(values[~truth])[::-1]
-    must_not_accept = defects[allowed_errors(len(defects), escape, 0.95)]
-    must_not_reject = goods[allowed_errors(len(goods), false_reject, 0.95)]
+    must_not_accept = defects[allowed_errors(len(defects), escape)]
+    must_not_reject = goods[allowed_errors(len(goods), false_reject)]
     if must_not_reject < must_not_accept:
         assert must_not_reject <= policy.accept_at_most
         assert policy.reject_at_least <= must_not_accept
@@ -109,26 +134,45 @@ def test_a_rate_is_taken_as_written_not_as_floating_point_has_it() -> None:
 
 def test_few_enough_errors_to_prove_the_rate_are_allowed_and_a_share_where_none_do() -> None:
     # 4 of 200 prove 5 % with 95 %; 10 would be 5 % of them, and prove nothing.
-    assert allowed_errors(200, 0.05, 0.95) == 4
+    assert provable_errors(200, 0.05, 0.95) == 4
     assert p_value(4, 200, 0.05) <= 0.05 < p_value(5, 200, 0.05)
-    assert allowed_errors(58, 0.05, 0.95) == 2
+    defects = [(place / 1000, True) for place in range(1, 201)]
+    assert choose([*defects, (0.9, False)], 0.05, 0.0).accept_at_most == pytest.approx(0.0045)
+    assert provable_errors(58, 0.05, 0.95) is None
+    assert choose([*defects[:58], (0.9, False)], 0.05, 0.0).accept_at_most == pytest.approx(0.0025)
+
+
+def test_of_each_group_one_picture_counts_whatever_its_order() -> None:
+    rows = split([DEFECTIVE] * 7, a_group=3)
+    among = np.array([True, True, True, False, True, True, True])
+    assert one_of_each_group(rows, among).tolist() == [0, 4, 6]
+    assert [rows[::-1][place].path for place in one_of_each_group(rows[::-1], among)] == [
+        "6", "4", "0",
+    ]  # fmt: skip
+
+
+def test_many_pictures_of_few_groups_prove_nothing() -> None:
+    values = np.concatenate([np.linspace(0.01, 0.4, 200), np.linspace(0.6, 0.99, 200)])
+    rows = split([FINE] * 200 + [DEFECTIVE] * 200, a_group=4)
+    targets = PolicyTargets(0.05, 0.05)
+    policy = choose_policy(values, rows, (FINE, DEFECTIVE), targets)
+    proofs = certify(values, rows, (FINE, DEFECTIVE), policy, targets, entry=ENTRY)
+    assert proofs.certificate is None
+    told = {(one.risk, one.pictures, one.groups, one.needed) for one in proofs.unproven}
+    assert told == {(Risk.ESCAPE, 200, 50, 59), (Risk.FALSE_REJECT, 200, 50, 59)}
 
 
 def test_every_class_can_be_proven_by_itself() -> None:
     values = np.concatenate([np.linspace(0.01, 0.4, 200), np.linspace(0.6, 0.99, 800),
                              np.linspace(0.3, 0.99, 100)])  # fmt: skip
-    truth = [FINE] * 200 + [DEFECTIVE] * 800 + [SCRATCH] * 100
+    rows = split([FINE] * 200 + [DEFECTIVE] * 800 + [SCRATCH] * 100)
+    names = [FINE, DEFECTIVE, SCRATCH]
     one, each = (
-        choose_policy(values, truth, PolicyTargets(0.05, 0.05, every_class=every_class))
+        choose_policy(values, rows, names, PolicyTargets(0.05, 0.05, every_class=every_class))
         for every_class in (False, True)
     )
-    rows = [
-        SplitRow(str(number), label.name, str(number // 2), Part.CALIBRATION, f"{number:064x}")
-        for number, label in enumerate(truth)
-    ]
-    names = [FINE, DEFECTIVE, SCRATCH]
-    together = certify(values, rows, names, one, PolicyTargets(0.05, 0.05))
-    alone = certify(values, rows, names, each, PolicyTargets(0.05, 0.05))
+    together = certify(values, rows, names, one, PolicyTargets(0.05, 0.05), entry=ENTRY)
+    alone = certify(values, rows, names, each, PolicyTargets(0.05, 0.05), entry=ENTRY)
     assert each.accept_at_most < one.accept_at_most
     assert [unproven.label for unproven in together.unproven] == ["scratch"]
     assert alone.unproven == ()
@@ -139,21 +183,19 @@ def test_every_class_can_be_proven_by_itself() -> None:
         (Risk.ESCAPE, "scratch"),
         (Risk.FALSE_REJECT, None),
     ]
-    assert (alone.certificate.pictures, alone.certificate.groups) == (1100, 550)
+    assert (alone.certificate.pictures, alone.certificate.groups) == (1100, 1100)
+    assert alone.certificate.model == "model.int8.tflite"
 
 
 def test_too_few_pictures_give_no_certificate_and_say_how_many_are_needed() -> None:
-    values, truth = np.array([0.1, 0.9] * 20), [FINE, DEFECTIVE] * 20
+    values, rows = np.array([0.1, 0.9] * 20), split([FINE, DEFECTIVE] * 20)
     targets = PolicyTargets(0.01, 0.01)
-    rows = [
-        SplitRow(str(number), label.name, str(number), Part.CALIBRATION, f"{number:064x}")
-        for number, label in enumerate(truth)
-    ]
-    policy = choose_policy(values, truth, targets)
-    proofs = certify(values, rows, [FINE, DEFECTIVE], policy, targets)
+    policy = choose_policy(values, rows, [FINE, DEFECTIVE], targets)
+    proofs = certify(values, rows, [FINE, DEFECTIVE, SCRATCH], policy, targets, entry=ENTRY)
     assert proofs.certificate is None
     assert {(one.risk, one.pictures, one.needed) for one in proofs.unproven} == {
         (Risk.ESCAPE, 20, 299),
+        (Risk.ESCAPE, 0, 299),
         (Risk.FALSE_REJECT, 20, 299),
     }
 
@@ -166,6 +208,7 @@ def test_too_few_pictures_give_no_certificate_and_say_how_many_are_needed() -> N
         ({"maximum_escape_rate": float("nan")}, "--max-escape-rate"),
         ({"vote_frames": 0}, "--vote-frames"),
         ({"confidence": 1.0}, "--confidence"),
+        ({"confidence": 1e-17}, "--confidence"),
     ],
 )
 def test_impossible_targets_name_the_option(targets: dict[str, float], option: str) -> None:

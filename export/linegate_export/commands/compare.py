@@ -94,10 +94,17 @@ def _rate(one: "Rate") -> str:
 
 
 def _change(one: "Change", lost: str = "lost", gained: str = "gained") -> str:
+    if one.of == 0:
+        return "no such photographs"
+    p_value = "p < 0.001" if one.p_value < _SMALLEST_TOLD else f"p {one.p_value:.3f}"
+    worse = f"{100 * one.bound:.2f} points worse at most" if one.bound > 0 else "not worse"
     return (
-        f"{one.lost} {lost}, {one.gained} {gained} of {one.of}; p {one.p_value:.3f}; with 95 % "
-        f"confidence {100 * one.bound:.2f} points worse at most"
+        f"{one.lost} {lost}, {one.gained} {gained} of {one.of}; {p_value}; with 95 % "
+        f"confidence {worse}"
     )
+
+
+_SMALLEST_TOLD = 0.001
 
 
 COMMAND = Command(

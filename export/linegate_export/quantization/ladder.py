@@ -58,9 +58,12 @@ def quantize(shop: Workshop, options: RepairOptions, steps: Steps) -> Quantized:
         raise RequirementError("expected at least one picture to calibrate int8 with, got none")
     steps(f"Converting to int8 TFLite with {len(shop.pictures)} representative pictures")
     tried = _try_all(shop, _calibrations(shop))
-    plain = sorted(tried, key=lambda one: one.attempt.error)[:_CORRECTED]
+    # An engine that refuses a model does so for its scales, whatever its biases are.
+    runs = [one for one in tried if one.attempt.fidelity is not None]
+    plain = sorted(runs, key=lambda one: one.attempt.error)[:_CORRECTED]
     steps("Correcting the biases of int8 TFLite")
-    best = nearest([*tried, *_try_all(shop, (corrected(one.recipe) for one in plain))])
+    tried += _try_all(shop, (corrected(one.recipe) for one in plain))
+    best = _best(tried, options)
     if options.repair is Repair.AUTO:
         best = _climb(shop, best, options)
     if best.attempt.fidelity is None:
@@ -81,7 +84,7 @@ def _climb(shop: Workshop, best: Tried, options: RepairOptions) -> Tried:
         if near_enough(best.attempt, options):
             break
         for recipe in rung(shop, best):
-            best = nearest([best, shop.try_recipe(recipe)])
+            best = _best([best, shop.try_recipe(recipe)], options)
             if near_enough(best.attempt, options):
                 break
     return best
@@ -93,6 +96,11 @@ _RUNGS: tuple[Callable[[Workshop, Tried], Iterable[Recipe]], ...] = (
     repairs.float_operators,
 )
 """What repairs, in order; each gives the recipes to try after the best so far."""
+
+
+def _best(tried: list[Tried], options: RepairOptions) -> Tried:
+    """Return the one with the least error, of those that are near enough if any is."""
+    return nearest([one for one in tried if near_enough(one.attempt, options)] or tried)
 
 
 def corrected(recipe: Recipe) -> Recipe:

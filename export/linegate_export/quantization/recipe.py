@@ -10,7 +10,7 @@ import msgspec
 from linegate_bundle.errors import EngineError
 from linegate_bundle.preprocess import UInt8Array
 from linegate_export import tflite_int8
-from linegate_export.conversion import Artifact
+from linegate_export.conversion import Artifact, ConversionError
 from linegate_export.graph import Deployable
 from linegate_export.quantization import bias_correction
 from linegate_export.quantization.fidelity import Fidelity, Judge
@@ -125,18 +125,16 @@ class Workshop:
     def make(self, recipe: Recipe) -> Artifact:
         """Make a model."""
         artifact = tflite_int8.convert(self.model, recipe.tflite, recipe.ranges, recipe.exempt)
-        if recipe.corrected:
-            artifact = bias_correction.correct(
-                artifact, recipe.tflite, self.pictures, self.model.normalization
-            )
-        return artifact
+        return self._correct(artifact, recipe) if recipe.corrected else artifact
 
     def try_recipe(self, recipe: Recipe) -> Tried:
         """Make a model and hold it against the float one."""
-        artifact = self.make(recipe)
+        artifact = self.make(dataclasses.replace(recipe, corrected=False))
         try:
+            if recipe.corrected:
+                artifact = self._correct(artifact, recipe)
             fidelity = self._judge(artifact)
-        except EngineError as error:
+        except (EngineError, ConversionError) as error:
             # Scales that lie too far from each other are more than a kernel can multiply by.
             fidelity = None
             self.refusal = str(error)
@@ -155,6 +153,11 @@ class Workshop:
                 f"error {fidelity.error:.3f}"
             )
         return Tried(recipe, artifact, attempt)
+
+    def _correct(self, artifact: Artifact, recipe: Recipe) -> Artifact:
+        return bias_correction.correct(
+            artifact, recipe.tflite, self.pictures, self.model.normalization
+        )
 
 
 def _count_float(artifact: Artifact) -> int:

@@ -81,15 +81,17 @@ def _decision(manifest: Manifest) -> list[tuple[str, str]]:
 def _certificate(manifest: Manifest) -> list[tuple[str, str]]:
     if manifest.certificate is None:
         return [("certificate", "none: no rate is proven")]
+    certificate = manifest.certificate
+    each = ", one a group" if certificate.groups < certificate.pictures else ""
     return [
         (
             "proven",
             (
                 f"{_counted(one)} {one.target:g} at most, with {one.confidence:g} confidence "
-                f"({one.errors} of {one.pictures} pictures)"
+                f"({one.errors} of {one.pictures} pictures{each}, {certificate.model})"
             ),
         )
-        for one in manifest.certificate.guarantees
+        for one in certificate.guarantees
     ]
 
 
