@@ -24,6 +24,7 @@
 
     [record]
     path = "linegate.sqlite"     # relative to this file
+    class_maps = true            # optional: keep where the model saw it, with all but accepted
 
     [[sink]]
     kind = "jsonlines"
@@ -84,9 +85,11 @@ class RecordTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         path: the SQLite file; None is :data:`DEFAULT_RECORD` beside the configuration.
+        class_maps: whether rows of rejected and unsure parts keep the model's class map.
     """
 
     path: Path | None = None
+    class_maps: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +122,7 @@ class RunConfig:
     trigger: Plugin
     engine: EngineTable
     record: Path
+    class_maps: bool
     sinks: tuple[Plugin, ...]
 
 
@@ -166,6 +170,7 @@ def load_config(path: Path | None, overrides: Overrides) -> RunConfig:
             _table(document, "engine", where), EngineTable, f"{where}: [engine]", folder
         ),
         record=record.path or folder / DEFAULT_RECORD,
+        class_maps=record.class_maps,
         sinks=_sinks(document.get("sink", []), where, folder),
     )
 

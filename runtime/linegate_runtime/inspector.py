@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
-from linegate_runtime.model import Model
+from linegate_runtime.model import Model, Seen
 from linegate_runtime.part import PartDecision, Parts
 from linegate_runtime.triggers import Trigger
 
@@ -32,11 +32,13 @@ class Inspector:
     Args:
         model: an open model; stays the caller's.
         trigger: finds the parts.
+        class_maps: whether decisions come with the class map of their newest frame.
     """
 
-    def __init__(self, model: Model, trigger: Trigger[Any]) -> None:
+    def __init__(self, model: Model, trigger: Trigger[Any], *, class_maps: bool = False) -> None:
         self._model = model
         self._trigger = trigger
+        self._class_maps = class_maps
         self._parts = Parts(model.manifest)
 
     def inspect(self, frame: Frame) -> Inspection:
@@ -51,10 +53,8 @@ class Inspector:
         for sighting in observation.sightings:
             if not self._parts.wants(sighting.part):
                 continue
-            probabilities = self._model.probabilities(_crop(frame.pixels, sighting.box))
-            decisions.append(
-                self._parts.add(sighting.part, probabilities, frame.number, frame.monotonic_ns)
-            )
+            seen = self._see(_crop(frame.pixels, sighting.box))
+            decisions.append(self._parts.add(sighting.part, seen, frame.number, frame.monotonic_ns))
         decisions += [self._parts.end(part) for part in observation.ended]
         return Inspection(
             decisions=tuple(decision for decision in decisions if decision is not None),
@@ -64,6 +64,11 @@ class Inspector:
     def finish(self) -> Inspection:
         """Decide the parts in view with the frames they have; no more will come."""
         return Inspection(decisions=tuple(self._parts.end_all()))
+
+    def _see(self, pixels: "UInt8Array") -> Seen:
+        if self._class_maps:
+            return self._model.see(pixels)
+        return Seen(self._model.probabilities(pixels), None)
 
 
 def _crop(pixels: "UInt8Array", box: Box | None) -> "UInt8Array":

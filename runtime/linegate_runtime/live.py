@@ -12,7 +12,8 @@ import cv2
 
 import linegate_runtime
 from linegate_bundle.bundle import Bundle
-from linegate_bundle.errors import CameraError
+from linegate_bundle.errors import CameraError, ConfigError
+from linegate_bundle.manifest import CLASS_MAP
 from linegate_runtime.capture import Capture
 from linegate_runtime.config import Plugin, RunConfig
 from linegate_runtime.inspector import Inspector
@@ -61,6 +62,11 @@ def inspect_live(path: Path, config: RunConfig, capture: Capture, wishes: Wishes
         trigger = _trigger(config)
         engine = config.engine
         model = stack.enter_context(Model.open(bundle, engine.name, engine.threads))
+        if config.class_maps and CLASS_MAP not in {tensor.name for tensor in model.entry.outputs}:
+            raise ConfigError(
+                f"[record] class_maps: expected a model with a class map, {path} has none; leave "
+                "it out, or export the model anew"
+            )
         record = stack.enter_context(Record(config.record))
         sinks = [stack.enter_context(contextlib.closing(sink)) for sink in _sinks(config, wishes)]
         _LOG.info(
@@ -74,7 +80,7 @@ def inspect_live(path: Path, config: RunConfig, capture: Capture, wishes: Wishes
         )
         line = Line(
             capture=capture,
-            inspector=Inspector(model, trigger),
+            inspector=Inspector(model, trigger, class_maps=config.class_maps),
             bundle=bundle,
             record=record,
             sinks=sinks,

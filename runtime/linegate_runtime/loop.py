@@ -162,7 +162,8 @@ class Line:
 
     def _commit(self, decided: PartDecision) -> None:
         row = self._row(decided)
-        self._record.append(row)
+        kept = None if row.verdict is Verdict.ACCEPT else decided.class_map
+        self._record.append(row, kept)
         latency_ms = _since_ms(decided.captured_ns)
         self._committed_at = time.monotonic()
         self._record.note_latency(row.uuid, latency_ms)

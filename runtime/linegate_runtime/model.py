@@ -1,5 +1,6 @@
 """A bundle's model, ready to turn frames into probabilities."""
 
+import dataclasses
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
@@ -7,6 +8,7 @@ from typing import Self
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.decide import Float64Array, dequantize, probabilities
 from linegate_bundle.manifest import (
+    CLASS_MAP,
     LOGITS,
     Engine,
     Manifest,
@@ -18,6 +20,20 @@ from linegate_runtime.backends import BACKENDS, Backend
 from linegate_runtime.backends.base import Tensor
 
 DEFAULT_ENGINE = "tflite"
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What one run of the model says about a frame.
+
+    Attributes:
+        probabilities: shape ``(labels,)``.
+        class_map: the logits at every place, shape ``(height, width, logits)``; None if the
+            model has none.
+    """
+
+    probabilities: Float64Array
+    class_map: Float64Array | None
 
 
 class Model:
@@ -94,6 +110,11 @@ class Model:
             EngineError: the engine failed or gave something that is not finite.
         """
         return probabilities(self.logits(frame), self.manifest.activation)
+
+    def see(self, frame: UInt8Array) -> Seen:
+        """Return probabilities and class map of a BGR uint8 frame, see :meth:`probabilities`."""
+        given = self.outputs(frame)
+        return Seen(probabilities(given[LOGITS], self.manifest.activation), given.get(CLASS_MAP))
 
     def _invoke(self, frame: UInt8Array) -> Mapping[str, Tensor]:
         return self._backend.invoke(encode(self._preprocess(frame), self.entry.input.dtype))

@@ -4,6 +4,7 @@ import dataclasses
 
 from linegate_bundle.decide import Decision, Float64Array, decide, vote
 from linegate_bundle.manifest import Manifest
+from linegate_runtime.model import Seen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +17,7 @@ class PartDecision:
         frames_voted: how many frames had a vote.
         frame_number: number of the newest of them.
         captured_ns: its ``time.monotonic_ns()``.
+        class_map: of the same frame, see :class:`~linegate_runtime.model.Seen`.
     """
 
     part: int
@@ -23,6 +25,7 @@ class PartDecision:
     frames_voted: int
     frame_number: int
     captured_ns: int
+    class_map: Float64Array | None = None
 
 
 @dataclasses.dataclass
@@ -30,6 +33,7 @@ class _OpenPart:
     votes: list[Float64Array] = dataclasses.field(default_factory=list)
     frame_number: int = 0
     captured_ns: int = 0
+    class_map: Float64Array | None = None
     is_decided: bool = False
 
 
@@ -51,13 +55,14 @@ class Parts:
         return known is None or not known.is_decided
 
     def add(
-        self, part: int, probabilities: Float64Array, frame_number: int, captured_ns: int
+        self, part: int, seen: Seen, frame_number: int, captured_ns: int
     ) -> PartDecision | None:
-        """Count a frame's probabilities, shape ``(labels,)``; return the decision if it is due."""
+        """Count what a frame shows; return the decision if it is due."""
         known = self._open.setdefault(part, _OpenPart())
         if known.is_decided:
             return None
-        known.votes.append(probabilities)
+        known.votes.append(seen.probabilities)
+        known.class_map = seen.class_map
         known.frame_number = frame_number
         known.captured_ns = captured_ns
         if len(known.votes) < self._policy.vote.frames:
@@ -85,4 +90,5 @@ class Parts:
             frames_voted=len(known.votes),
             frame_number=known.frame_number,
             captured_ns=known.captured_ns,
+            class_map=known.class_map,
         )

@@ -10,14 +10,22 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from linegate_bundle.errors import OutputError
 from linegate_bundle.manifest import Verdict
 
-SCHEMA_VERSION = 1
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from linegate_bundle.decide import Float64Array
+
+    Float32Array = npt.NDArray[np.float32]
+
+SCHEMA_VERSION = 2
 """``PRAGMA user_version`` of the files that this release writes and reads."""
 
 APPLICATION_ID = 0x4C474154
@@ -46,6 +54,16 @@ CREATE TABLE parts (
     bundle_version TEXT NOT NULL,
     bundle_sha256 TEXT NOT NULL,
     UNIQUE (run, part)
+) STRICT
+"""
+
+_CLASS_MAPS = """
+CREATE TABLE class_maps (
+    uuid TEXT PRIMARY KEY REFERENCES parts (uuid),
+    height INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    logits INTEGER NOT NULL,
+    float32 BLOB NOT NULL
 ) STRICT
 """
 
@@ -133,8 +151,12 @@ class Record:
             self._database.close()
             raise
 
-    def append(self, row: PartRow) -> None:
+    def append(self, row: PartRow, class_map: "Float64Array | None" = None) -> None:
         """Add a row; it is on disk when this returns.
+
+        Args:
+            row: the row.
+            class_map: shape ``(height, width, logits)``; kept with it, in float32.
 
         Raises:
             OutputError: the disk is full or failing, or the part has a row already.
@@ -148,6 +170,11 @@ class Record:
                     f"VALUES ({', '.join('?' * len(_COLUMNS))})",
                     _to_values(row),
                 )
+                if class_map is not None:
+                    self._database.execute(
+                        "INSERT INTO class_maps VALUES (?, ?, ?, ?, ?)",
+                        (row.uuid, *class_map.shape, class_map.astype("<f4").tobytes()),
+                    )
                 self._database.execute("COMMIT")
             except BaseException:
                 if self._database.in_transaction:
@@ -189,6 +216,27 @@ class Record:
                 yield _from_values(values)
         except (sqlite3.Error, msgspec.MsgspecError) as error:
             raise OutputError(f"{self.path}: a row cannot be read: {error}") from error
+
+    def class_map(self, uuid: str) -> "Float32Array | None":
+        """Return the class map kept with a row, shape ``(height, width, logits)``.
+
+        None if there is none.
+
+        Raises:
+            OutputError: the file is damaged.
+        """
+        import numpy as np  # noqa: PLC0415 - who only reads rows needs none
+
+        try:
+            found = self._database.execute(
+                "SELECT height, width, logits, float32 FROM class_maps WHERE uuid = ?", (uuid,)
+            ).fetchone()
+            if found is None:
+                return None
+            *shape, values = found
+            return np.frombuffer(values, "<f4").reshape(shape)
+        except (sqlite3.Error, ValueError) as error:
+            raise OutputError(f"{self.path}: a class map cannot be read: {error}") from error
 
     def close(self) -> None:
         """Settle and close the file; a second call does nothing."""
@@ -238,6 +286,7 @@ class Record:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("BEGIN IMMEDIATE")
         self._database.execute(_TABLE)
+        self._database.execute(_CLASS_MAPS)
         self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._database.execute("COMMIT")

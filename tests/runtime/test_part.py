@@ -14,7 +14,7 @@ from linegate_bundle.manifest import Verdict
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
 from linegate_runtime.inspector import Inspector
-from linegate_runtime.model import Model
+from linegate_runtime.model import Model, Seen
 from linegate_runtime.part import PartDecision, Parts
 from linegate_runtime.triggers.fake import FakeOptions, FakeTrigger
 from tests.runtime.live_support import even_picture
@@ -27,24 +27,28 @@ def odds(defect: float) -> Float64Array:
     return np.array([1 - defect, defect])
 
 
+def seen(defect: float) -> Seen:
+    return Seen(odds(defect), None)
+
+
 def test_a_part_is_decided_with_the_frame_that_completes_its_votes() -> None:
     parts = Parts(MANIFEST)
-    assert parts.add(1, odds(0.9), 10, 100) is None
-    assert parts.add(1, odds(0.6), 11, 200) is None
-    decided = parts.add(1, odds(0.8), 12, 300)
+    assert parts.add(1, seen(0.9), 10, 100) is None
+    assert parts.add(1, seen(0.6), 11, 200) is None
+    decided = parts.add(1, seen(0.8), 12, 300)
     assert decided is not None
     expected = decide(vote([odds(0.9), odds(0.6), odds(0.8)]), MANIFEST.labels, MANIFEST.policy)
     assert decided == PartDecision(
         part=1, decision=expected, frames_voted=3, frame_number=12, captured_ns=300
     )
     assert not parts.wants(1)
-    assert parts.add(1, odds(0.1), 13, 400) is None
+    assert parts.add(1, seen(0.1), 13, 400) is None
     assert parts.end(1) is None
 
 
 def test_a_part_that_ends_early_is_decided_with_what_it_has() -> None:
     parts = Parts(MANIFEST)
-    parts.add(1, odds(0.05), 10, 100)
+    parts.add(1, seen(0.05), 10, 100)
     decided = parts.end(1)
     assert decided is not None
     assert (decided.frames_voted, decided.frame_number, decided.captured_ns) == (1, 10, 100)
@@ -63,7 +67,7 @@ def test_every_part_that_was_seen_gets_exactly_one_decision(
     decided = [
         decision.part
         for number, (part, defect) in enumerate(frames, start=1)
-        if (decision := parts.add(part, odds(defect), number, number))
+        if (decision := parts.add(part, seen(defect), number, number))
     ]
     decided += [decision.part for decision in parts.end_all()]
     assert sorted(decided) == sorted({part for part, _ in frames})
@@ -102,6 +106,23 @@ def test_only_the_box_is_shown_to_the_model(model: Model) -> None:
     inspector.inspect(Frame(number=1, monotonic_ns=1, pixels=picture))
     (decided,) = inspector.inspect(frame(2, 0)).decisions
     assert decided.decision.verdict is Verdict.REJECT
+
+
+def test_a_decision_comes_with_the_class_map_of_its_newest_frame() -> None:
+    path = Path(__file__).parents[1] / "data" / "tiny.linegate"
+    with Bundle.open(path, "0.1.0") as bundle, Model.open(bundle) as model:
+        frames = [frame(number, value) for number, value in enumerate((0, 90, 200), start=1)]
+        for wanted in (False, True):
+            trigger = FakeTrigger(FakeOptions(script=(1, 1, 1)))
+            inspector = Inspector(model, trigger, class_maps=wanted)
+            for each in frames:
+                inspector.inspect(each)
+            (decided,) = inspector.finish().decisions
+            if wanted:
+                expected = model.outputs(frames[-1].pixels)["class_map"]
+                np.testing.assert_array_equal(decided.class_map, expected)
+            else:
+                assert decided.class_map is None
 
 
 def test_finishing_decides_the_part_in_view(model: Model) -> None:

@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +58,21 @@ def test_rows_come_back_as_they_went_in_and_in_order(tmp_path: Path) -> None:
             record.append(each)
         assert list(record.rows()) == rows
     assert read(tmp_path / "record.sqlite") == rows
+
+
+def test_a_class_map_comes_back_with_its_shape_and_a_row_without_one_has_none(
+    tmp_path: Path,
+) -> None:
+    first, second = row(1), row(2)
+    values = np.linspace(-3, 4, 5 * 4 * 2).reshape(5, 4, 2)
+    with Record(tmp_path / "record.sqlite") as record:
+        record.append(first, values)
+        record.append(second)
+        kept = record.class_map(first.uuid)
+        assert kept is not None
+        np.testing.assert_array_equal(kept, values.astype(np.float32))
+        assert record.class_map(second.uuid) is None
+        assert list(record.rows()) == [first, second]
 
 
 @given(
@@ -159,7 +175,7 @@ def test_a_record_of_another_schema_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 7")
     database.close()
-    with pytest.raises(OutputError, match=r"record\.sqlite: .*schema version 1, got 7; move it"):
+    with pytest.raises(OutputError, match=r"record\.sqlite: .*schema version 2, got 7; move it"):
         Record(path)
 
 
