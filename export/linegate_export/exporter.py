@@ -42,8 +42,7 @@ from linegate_export.outputs import Outputs
 from linegate_export.pictures import (
     Pictures,
     check_split,
-    choose_held_out,
-    choose_representative,
+    choose_for_int8,
     load_pictures,
 )
 from linegate_export.progress import Steps
@@ -53,8 +52,6 @@ from linegate_export.summary import Summary, encode_summary
 MINIMUM_RUNTIME = "0.1.0"
 """The first runtime that reads the bundles written here."""
 
-REPRESENTATIVE_PICTURES = 384
-HELD_OUT_PICTURES = 256
 _STEPS = 6 + conversions.STEPS
 _COMPARED_FOR_INTEROP = 32
 _TOOLS = (
@@ -196,10 +193,7 @@ def _read_pictures(
     def load(chosen: Iterable[SplitRow], title: str) -> Pictures:
         return load_pictures(chosen, folder, record.preprocess, title)
 
-    # A quarter at least is left to hold int8 against float, where the validation part is small.
-    most = 3 * counts[Part.TRAIN] // 4
-    representative = choose_representative(rows, min(REPRESENTATIVE_PICTURES, most))
-    held_out = choose_held_out(rows, representative, HELD_OUT_PICTURES)
+    representative, held_out = choose_for_int8(rows)
     return _Source(
         record=record,
         rows=rows,

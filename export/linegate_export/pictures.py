@@ -85,6 +85,22 @@ def check_split(rows: Sequence[SplitRow], labels: Sequence[Label]) -> None:
         )
 
 
+REPRESENTATIVE_PICTURES = 384
+HELD_OUT_PICTURES = 256
+
+
+def choose_for_int8(rows: Sequence[SplitRow]) -> tuple[list[SplitRow], list[SplitRow]]:
+    """Choose the pictures that set the ranges of int8, and those that it is held to float on.
+
+    Args:
+        rows: the whole split.
+    """
+    # A quarter at least is left to hold int8 against float, where the validation part is small.
+    most = 3 * sum(row.part is Part.TRAIN for row in rows) // 4
+    representative = choose_representative(rows, min(REPRESENTATIVE_PICTURES, most))
+    return representative, choose_held_out(rows, representative, HELD_OUT_PICTURES)
+
+
 def choose_representative(rows: Sequence[SplitRow], count: int) -> list[SplitRow]:
     """Choose pictures of the train part that set the ranges of int8, in the labels' proportions.
 

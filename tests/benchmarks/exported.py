@@ -11,13 +11,11 @@ from linegate_bundle.run_folder import Part, RunFolder, RunRecord, SplitRow, rea
 from linegate_export import graph, onnx_float32, tflite_float32
 from linegate_export.conversion import Artifact
 from linegate_export.evaluate import evaluate
-from linegate_export.exporter import HELD_OUT_PICTURES, REPRESENTATIVE_PICTURES
 from linegate_export.graph import Deployable
 from linegate_export.measured import Rate, rate
 from linegate_export.pictures import (
     Pictures,
-    choose_held_out,
-    choose_representative,
+    choose_for_int8,
     load_pictures,
 )
 from linegate_export.quantization.fidelity import Judge
@@ -80,8 +78,7 @@ def prepare(
     def load(chosen: Iterable[SplitRow], title: str) -> Pictures:
         return load_pictures(chosen, Path(record.data), record.preprocess, title)
 
-    representative = choose_representative(rows, REPRESENTATIVE_PICTURES)
-    held_out = choose_held_out(rows, representative, HELD_OUT_PICTURES)
+    representative, held_out = choose_for_int8(rows)
     model = graph.cut(graph.load_model(run.model), record)
     with tempfile.TemporaryDirectory(prefix="linegate-") as folder:
         write_saved_model(model, Path(folder))

@@ -24,8 +24,7 @@ from linegate_bundle.run_folder import Part, RunFolder, read_split
 from linegate_export import conversions, graph
 from linegate_export.conversion import INPUT, Artifact
 from linegate_export.evaluate import evaluate
-from linegate_export.exporter import HELD_OUT_PICTURES, REPRESENTATIVE_PICTURES
-from linegate_export.pictures import choose_held_out, choose_representative, load_pictures
+from linegate_export.pictures import choose_for_int8, load_pictures
 from linegate_export.progress import Steps
 from linegate_report.statistics import agreement
 from linegate_runtime.backends import BACKENDS
@@ -105,9 +104,9 @@ def measure(run: RunFolder) -> Result:
     def load(chosen: Any, title: str) -> UInt8Array:
         return load_pictures(chosen, Path(record.data), record.preprocess, title).pixels
 
-    chosen = choose_representative(rows, REPRESENTATIVE_PICTURES)
+    chosen, held = choose_for_int8(rows)
     representative = load(chosen, "representative")
-    held_out = load(choose_held_out(rows, chosen, HELD_OUT_PICTURES), "held out")
+    held_out = load(held, "held out")
     test = load((row for row in rows if row.part is Part.TEST), "test")
     model = graph.cut(graph.load_model(run.model), record)
     made = conversions.convert_all(
