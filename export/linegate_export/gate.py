@@ -137,15 +137,13 @@ def judge_artifacts(
         checks += [
             _bounded(
                 f"accuracy that {name} loses against float32",
-                paired.labels,
-                paired.labels.bound,
+                _Bounded(paired.labels, paired.labels.bound, "lost", "gained"),
                 limits.maximum_accuracy_loss,
                 "--max-accuracy-loss",
             ),
             _bounded(
                 f"defects that {name} newly accepts",
-                paired.escapes,
-                paired.escapes.lost_bound,
+                _Bounded(paired.escapes, paired.escapes.lost_bound, "new", "gone"),
                 limits.maximum_new_escapes,
                 "--max-new-escapes",
             ),
@@ -155,6 +153,16 @@ def judge_artifacts(
     return GateResult(checks=(*checks, _agreement(images, disagreements, limits.minimum_agreement)))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Bounded:
+    """What was counted, the bound that follows, and what people call the two counts."""
+
+    change: Change
+    bound: float
+    lost: str
+    gained: str
+
+
 def needed_pictures(limit: float) -> int:
     """Return on how many pictures without a difference the bound is within a limit above 0."""
     if limit >= 1:
@@ -162,7 +170,8 @@ def needed_pictures(limit: float) -> int:
     return math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-limit) - 1e-9)
 
 
-def _bounded(subject: str, change: Change, bound: float, limit: float, option: str) -> Check:
+def _bounded(subject: str, bounded: _Bounded, limit: float, option: str) -> Check:
+    change = bounded.change
     note = ""
     if limit == 0:
         note = "no number of pictures rules out every loss; allow one above 0"
@@ -175,10 +184,10 @@ def _bounded(subject: str, change: Change, bound: float, limit: float, option: s
         subject=subject,
         expected=f"{100 * limit:g} points at most, with {100 * CONFIDENCE:g} % confidence",
         measured=(
-            f"{100 * max(0.0, bound):.2f} points at most; seen: {change.lost} lost, "
-            f"{change.gained} gained of {_pictures(change.of)}"
+            f"{100 * max(0.0, bounded.bound):.2f} points at most; seen: {change.lost} "
+            f"{bounded.lost}, {change.gained} {bounded.gained} of {_pictures(change.of)}"
         ),
-        passed=bound <= limit,
+        passed=bounded.bound <= limit,
         note=note,
     )
 
