@@ -1,6 +1,5 @@
 """The whole export on small nets: what comes out, and what stops it."""
 
-import errno
 import json
 import re
 import subprocess
@@ -18,14 +17,12 @@ from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import ConfigError, DataError, GateError, OutputError
 from linegate_bundle.manifest import Activation, Fit, Region
 from linegate_bundle.run_folder import Part, RunFolder, encode_split, read_split, sha256_file
-from linegate_export import outputs
 from linegate_export.exporter import ExportResult, export
 from linegate_export.options import ExportOptions, Further
 from linegate_export.policy import PolicyTargets
 from linegate_export.quantization.options import Repair, RepairOptions
 from linegate_export.quantization.recipe import Means
 from linegate_runtime.verify import Outcome, verify
-from tests.disk import room_for
 from tests.export import nets
 from tests.export.nets import Example
 
@@ -364,57 +361,6 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     refuse(blobs.run.path, tmp_path / "file", OutputError, "cannot be made")
-
-
-@pytest.mark.parametrize("room_bytes", [10, 1000, 100_000])
-def test_what_does_not_fit_on_the_disk_leaves_the_older_files_as_they_were(
-    exported: ExportResult, tmp_path: Path, room_bytes: int
-) -> None:
-    """A limit on the size of files stands for the full disk; which file meets it differs."""
-    plan = outputs.Outputs.plan(tmp_path, "blobs", "1.2.3", None)
-    for path in plan.paths:
-        path.write_bytes(b"older")
-    with open_bundle(exported) as bundle:
-        members = {name: bundle.read(name) for name in bundle.manifest.members}
-        manifest = bundle.manifest
-    sidecars = {plan.report: 500 * b"r", plan.accuracy: 5000 * b"f"}
-    full = pytest.raises(OutputError, match="cannot write the export: File too large")
-    with full, room_for(room_bytes):
-        plan.write_passed(manifest, members, sidecars)
-    assert sorted(tmp_path.iterdir()) == sorted(plan.paths)
-    assert {path.read_bytes() for path in plan.paths} == {b"older"}
-
-
-def test_a_disk_that_fails_at_the_last_file_leaves_the_older_ones_as_they_were(
-    exported: ExportResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The disk tells some failures only when asked to make sure of what was written."""
-    plan = outputs.Outputs.plan(tmp_path, "blobs", "1.2.3", None)
-    for path in plan.paths:
-        path.write_bytes(b"older")
-    with open_bundle(exported) as bundle:
-        members = {name: bundle.read(name) for name in bundle.manifest.members}
-        manifest = bundle.manifest
-
-    def fail(_: object) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(outputs, "sync_file", fail)
-    with pytest.raises(OutputError, match="Input/output error"):
-        plan.write_passed(manifest, members, {plan.report: b"r", plan.accuracy: b"f"})
-    assert sorted(tmp_path.iterdir()) == sorted(plan.paths)
-    assert {path.read_bytes() for path in plan.paths} == {b"older"}
-
-
-def test_a_file_for_other_programs_that_nobody_asked_for_again_is_taken_away(
-    exported: ExportResult, tmp_path: Path
-) -> None:
-    plan = outputs.Outputs.plan(tmp_path, "blobs", "1.2.3", None)
-    plan.interop.write_bytes(b"of another export")
-    with open_bundle(exported) as bundle:
-        members = {name: bundle.read(name) for name in bundle.manifest.members}
-        plan.write_passed(bundle.manifest, members, {plan.report: b"r", plan.accuracy: b"f"})
-    assert sorted(tmp_path.iterdir()) == sorted([plan.bundle, plan.report, plan.accuracy])
 
 
 def test_a_folder_with_the_name_of_an_output_is_told_before_the_work(

@@ -108,23 +108,6 @@ def test_only_the_box_is_shown_to_the_model(model: Model) -> None:
     assert decided.decision.verdict is Verdict.REJECT
 
 
-def test_a_decision_comes_with_the_class_map_of_its_newest_frame() -> None:
-    path = Path(__file__).parents[1] / "data" / "tiny.linegate"
-    with Bundle.open(path, "0.1.0") as bundle, Model.open(bundle) as model:
-        frames = [frame(number, value) for number, value in enumerate((0, 90, 200), start=1)]
-        for wanted in (False, True):
-            trigger = FakeTrigger(FakeOptions(script=(1, 1, 1)))
-            inspector = Inspector(model, trigger, class_maps=wanted)
-            for each in frames:
-                inspector.inspect(each)
-            (decided,) = inspector.finish().decisions
-            if wanted:
-                expected = model.outputs(frames[-1].pixels)["class_map"]
-                np.testing.assert_array_equal(decided.class_map, expected)
-            else:
-                assert decided.class_map is None
-
-
 def test_finishing_decides_the_part_in_view(model: Model) -> None:
     inspector = Inspector(model, FakeTrigger(FakeOptions(script=(1, 1))))
     assert inspector.inspect(frame(1, 255)).decisions == ()

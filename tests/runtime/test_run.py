@@ -16,7 +16,6 @@ import pytest
 
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.decide import decide, vote
-from linegate_bundle.errors import ConfigError
 from linegate_bundle.images import read_image
 from linegate_bundle.manifest import Verdict
 from linegate_bundle.preprocess import UInt8Array
@@ -27,7 +26,6 @@ from tests.runtime.live_support import even_picture, is_running, wait_until, wri
 from tests.support import tiny_bundle
 
 FPS = 30
-TRAINED = Path(__file__).parents[1] / "data" / "tiny.linegate"
 LINEGATE = [sys.executable, "-m", "linegate_runtime"]
 SIDE = 150
 
@@ -369,37 +367,6 @@ def test_a_configuration_file_is_enough(tmp_path: Path, bundle_path: Path) -> No
     assert [(row.part, row.frames_voted) for row in rows] == [(1, 3), (2, 3)]
     with Record(tmp_path / "parts.sqlite", Access.READ) as record:
         assert list(record.rows()) == rows
-
-
-@pytest.mark.parametrize("has_map", [True, False])
-def test_class_maps_are_kept_with_all_but_accepted_parts(
-    tmp_path: Path, bundle_path: Path, *, has_map: bool
-) -> None:
-    (tmp_path / "line.toml").write_text(
-        '[camera]\naddress = "64x48@400"\nsource = "fake"\n'
-        '[trigger]\nkind = "continuous"\n[engine]\nname = "fake"\n'
-        '[record]\npath = "parts.sqlite"\nclass_maps = true\n'
-    )
-    bundle = TRAINED if has_map else bundle_path
-    done = subprocess.run(
-        [
-            *(*LINEGATE, "run", str(bundle), "--config", str(tmp_path / "line.toml")),
-            *("--parts", "300"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    if not has_map:
-        assert done.returncode == ConfigError.exit_code
-        assert "class_maps: expected a model with a class map" in done.stderr
-        return
-    assert done.returncode == 0, done.stderr
-    with Record(tmp_path / "parts.sqlite", Access.READ) as record:
-        kept = {row.uuid: record.class_map(row.uuid) is not None for row in record.rows()}
-        assert kept == {row.uuid: row.verdict is not Verdict.ACCEPT for row in record.rows()}
-    assert set(kept.values()) == {True, False}
 
 
 def test_a_reader_that_leaves_ends_the_run_without_noise(tmp_path: Path, bundle_path: Path) -> None:
