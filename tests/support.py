@@ -105,7 +105,7 @@ def tiny_manifest(
         policy=DecisionPolicy(
             accept_at_most=0.3,
             reject_at_least=0.7,
-            vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=vote_frames),
+            vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=vote_frames, needed=None),
         ),
         certificate=None,
         accuracy=AccuracyReport(

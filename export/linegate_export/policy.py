@@ -55,6 +55,8 @@ class PolicyTargets:
         every_class: whether the escape rate is to be proven for every class of defects, as
             far as it has pictures enough, and not for all defects together only.
         vote_frames: how many frames of a part are voted into one verdict.
+        vote_needed: so many of them must say reject to reject the part, and all but less
+            than so many accept to accept it; None judges the mean of their log-odds.
     """
 
     maximum_escape_rate: float = DEFAULT_MAXIMUM_RATE
@@ -62,6 +64,7 @@ class PolicyTargets:
     confidence: float = DEFAULT_CONFIDENCE
     every_class: bool = False
     vote_frames: int = DEFAULT_VOTE_FRAMES
+    vote_needed: int | None = None
 
     def __post_init__(self) -> None:
         for option, rate in (
@@ -78,6 +81,11 @@ class PolicyTargets:
         if not 1 <= self.vote_frames <= _MOST_VOTE_FRAMES:
             raise ConfigError(
                 f"--vote-frames: expected 1 to {_MOST_VOTE_FRAMES}, got {self.vote_frames}"
+            )
+        if self.vote_needed is not None and not 1 <= self.vote_needed <= self.vote_frames:
+            raise ConfigError(
+                f"--vote-needed: expected 1 to {self.vote_frames}, the frames that vote, "
+                f"got {self.vote_needed}"
             )
 
 
@@ -164,7 +172,11 @@ def choose_policy(
     return DecisionPolicy(
         accept_at_most=accept,
         reject_at_least=reject,
-        vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=targets.vote_frames),
+        vote=VotePolicy(
+            method=VoteMethod.MEAN_LOG_ODDS if targets.vote_needed is None else VoteMethod.K_OF_N,
+            frames=targets.vote_frames,
+            needed=targets.vote_needed,
+        ),
     )
 
 

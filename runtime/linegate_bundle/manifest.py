@@ -57,11 +57,16 @@ class Colour(enum.StrEnum):
 class Resize(enum.StrEnum):
     """How an image is brought to the model's size.
 
-    ``linear_exact`` is OpenCV's bit-exact bilinear method. ``area_linear_exact``
-    first averages whole blocks of pixels when the image is at least twice as
-    large as the input (no aliasing), then does the rest with ``linear_exact``.
+    All give the same bytes on every processor. ``linear_exact`` is OpenCV's bit-exact
+    bilinear method. The others do something else where the image is at least twice as wide
+    and high as the input: ``samples_exact`` averages four samples for each pixel of the
+    input, two neighbouring pixels in each of two rows, which is the fastest (images more
+    than eight times as large are halved first). ``area_linear_exact`` averages whole
+    blocks of pixels, so that no fine pattern can alias, and does the rest with
+    ``linear_exact``.
     """
 
+    SAMPLES_EXACT = "samples_exact"
     LINEAR_EXACT = "linear_exact"
     AREA_LINEAR_EXACT = "area_linear_exact"
 
@@ -108,9 +113,14 @@ class DType(enum.StrEnum):
 
 
 class VoteMethod(enum.StrEnum):
-    """How the frames of one part become one verdict."""
+    """How the frames of one part become one verdict.
+
+    ``mean_log_odds``: the mean of the frames' log-odds is judged. ``k_of_n``: each frame is
+    judged, and so many frames are needed for a verdict.
+    """
 
     MEAN_LOG_ODDS = "mean_log_odds"
+    K_OF_N = "k_of_n"
 
 
 class Verdict(enum.StrEnum):
@@ -197,10 +207,18 @@ class ModelEntry(Schema, frozen=True):
 
 
 class VotePolicy(Schema, frozen=True):
-    """How many frames of a part are combined, and how."""
+    """How many frames of a part are combined, and how.
+
+    Attributes:
+        method: how.
+        frames: how many a part's verdict takes.
+        needed: with ``k_of_n`` so many of them reject a part, at most ``frames``; None with
+            another method.
+    """
 
     method: VoteMethod
     frames: Annotated[int, msgspec.Meta(ge=1, le=1000)]
+    needed: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None
 
 
 class DecisionPolicy(Schema, frozen=True):

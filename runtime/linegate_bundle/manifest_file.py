@@ -17,6 +17,7 @@ from linegate_bundle.manifest import (
     ModelEntry,
     Region,
     Role,
+    VoteMethod,
 )
 
 _SIGMOID_LABELS = 2
@@ -75,7 +76,7 @@ def check_manifest(manifest: Manifest) -> None:
     """Raise :class:`BundleError` where fields of a manifest contradict each other."""
     problems = [
         *check_labels(manifest.labels),
-        *_check_policy(manifest.policy),
+        *check_policy(manifest.policy),
         *_check_certificate(manifest),
         *_check_region(manifest.preprocess.region),
         *_check_models(manifest),
@@ -99,15 +100,20 @@ def check_labels(labels: Iterable[Label]) -> list[str]:
     return problems
 
 
-def _check_policy(policy: DecisionPolicy) -> list[str]:
-    if policy.accept_at_most < policy.reject_at_least:
-        return []
-    return [
-        (
+def check_policy(policy: DecisionPolicy) -> list[str]:
+    """Return what is wrong with a policy, as sentences; empty if nothing is."""
+    problems = []
+    if not policy.accept_at_most < policy.reject_at_least:
+        problems.append(
             f"accept_at_most ({policy.accept_at_most}) must be below "
             f"reject_at_least ({policy.reject_at_least})"
         )
-    ]
+    vote = policy.vote
+    if (vote.method is VoteMethod.K_OF_N) != (vote.needed is not None):
+        problems.append(f"{VoteMethod.K_OF_N} and no other vote says how many frames are needed")
+    elif vote.needed is not None and vote.needed > vote.frames:
+        problems.append(f"{vote.needed} frames are needed for a verdict, of {vote.frames}")
+    return problems
 
 
 def _check_certificate(manifest: Manifest) -> list[str]:

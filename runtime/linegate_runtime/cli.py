@@ -12,12 +12,16 @@ from collections.abc import Sequence
 import linegate_runtime
 from linegate_bundle.command import Command
 from linegate_bundle.errors import LinegateError, OutputError
+from linegate_runtime.logs import is_json_wanted, set_up_log
+
+_LOG = logging.getLogger(__name__)
 
 GROUP = "linegate.commands"
 """Entry-point group through which other distributions add subcommands."""
 
 _BUILTIN = {
-    name: f"linegate_runtime.commands.{name}" for name in ("run", "classify", "inspect", "verify")
+    name: f"linegate_runtime.commands.{name}"
+    for name in ("run", "classify", "bench", "doctor", "inspect", "verify")
 }
 
 _EXIT_CODES = """\
@@ -42,9 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``linegate`` and return its exit code."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO, format="linegate: %(message)s"
-    )
+    set_up_log(debug=debug, as_json="--log-json" in arguments)
     try:
         options = _parser(_commands(arguments)).parse_args(arguments)
         command: Command = options.command
@@ -74,7 +76,10 @@ def _report(error: Exception, *, debug: bool) -> int:
         message = f"a bug in linegate: {type(error).__name__}: {error}"
         message += "" if debug else "; run `linegate --debug ...` and report what it prints"
         code = LinegateError.exit_code
-    sys.stderr.write(f"linegate: error: {message}\n")
+    if is_json_wanted():
+        _LOG.error("%s", message, extra={"fields": {"event": "error", "exit_code": code}})
+    else:
+        sys.stderr.write(f"linegate: error: {message}\n")
     return code
 
 
@@ -89,6 +94,9 @@ def _parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
         "--version", action="version", version=f"linegate {linegate_runtime.__version__}"
     )
     parser.add_argument("--debug", action="store_true", help="log details, show tracebacks")
+    parser.add_argument(
+        "--log-json", action="store_true", help="log as one JSON object a line, for programs"
+    )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in commands:
         subparser = subparsers.add_parser(
@@ -98,6 +106,11 @@ def _parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.configure(subparser)
+        # These two may stand behind the command as well.
+        for option in ("--debug", "--log-json"):
+            subparser.add_argument(
+                option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+            )
         subparser.set_defaults(command=command)
     return parser
 

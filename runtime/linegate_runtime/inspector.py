@@ -1,16 +1,46 @@
 """From frames to decisions on parts; no input or output, so the same frames give the same."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
-from linegate_runtime.model import Model, Seen
+from linegate_runtime.model import Model
 from linegate_runtime.part import PartDecision, Parts
-from linegate_runtime.triggers import Trigger
+from linegate_runtime.policy import LinePolicy
+from linegate_runtime.triggers import Sighting, Trigger
 
 if TYPE_CHECKING:
     from linegate_bundle.preprocess import UInt8Array
+
+Clock = Callable[[], int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Region:
+    """A region of a camera's frames, with the trigger that watches it.
+
+    Attributes:
+        name: tells it from the camera's other regions; empty if it is the only one.
+        trigger: finds the parts in it.
+    """
+
+    name: str
+    trigger: Trigger[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """A decision, and where its part was.
+
+    Attributes:
+        region: name of the region.
+        decided: the decision.
+    """
+
+    region: str
+    decided: PartDecision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,57 +48,113 @@ class Inspection:
     """What one frame led to.
 
     Attributes:
-        decisions: parts that were decided.
+        judgements: parts that were decided.
         unseen: how many parts have gone that were never wholly in view.
     """
 
-    decisions: tuple[PartDecision, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
     unseen: int = 0
 
 
 class Inspector:
-    """Shows frames to a trigger and what it finds to the model.
+    """Shows the frames of one camera to its triggers and what they find to the model.
 
     Args:
         model: an open model; stays the caller's.
-        trigger: finds the parts.
+        regions: with an open trigger each; they stay the caller's too.
+        policy: of the line.
         class_maps: whether decisions come with the class map of their newest frame.
+        clock: gives ``time.monotonic_ns()``.
     """
 
-    def __init__(self, model: Model, trigger: Trigger[Any], *, class_maps: bool = False) -> None:
+    def __init__(
+        self,
+        model: Model,
+        regions: Sequence[Region],
+        policy: LinePolicy,
+        *,
+        class_maps: bool = False,
+        clock: Clock,
+    ) -> None:
         self._model = model
-        self._trigger = trigger
         self._class_maps = class_maps
-        self._parts = Parts(model.manifest)
+        self._clock = clock
+        labels = model.manifest.labels
+        self._stations = [(region, Parts(labels, policy)) for region in regions]
 
     def inspect(self, frame: Frame) -> Inspection:
         """Take the next frame.
 
         Raises:
-            ConfigError: the frame does not fit the trigger's configuration.
+            ConfigError: the frame does not fit a trigger's configuration.
             EngineError: the engine failed.
         """
-        observation = self._trigger.observe(frame.pixels, frame.monotonic_ns)
-        decisions = []
-        for sighting in observation.sightings:
-            if not self._parts.wants(sighting.part):
-                continue
-            seen = self._see(_crop(frame.pixels, sighting.box))
-            decisions.append(self._parts.add(sighting.part, seen, frame.number, frame.monotonic_ns))
-        decisions += [self._parts.end(part) for part in observation.ended]
-        return Inspection(
-            decisions=tuple(decision for decision in decisions if decision is not None),
-            unseen=observation.unseen,
-        )
+        found: list[tuple[Region, Parts, Sighting]] = []
+        ended: list[tuple[Region, Parts, int]] = []
+        unseen = 0
+        now_ns = self._clock()
+        for region, parts in self._stations:
+            _begin(region, parts, now_ns)
+            observation = region.trigger.observe(frame.pixels, frame.taken_ns)
+            for sighting in observation.sightings:
+                # Known from now on, so that its deadline runs while the model works.
+                parts.begin(sighting.part, frame.monotonic_ns)
+                if parts.wants(sighting.part):
+                    found.append((region, parts, sighting))
+            ended += [(region, parts, part) for part in observation.ended]
+            unseen += observation.unseen
+        judgements = self._judge(frame, found)
+        judgements += [(region, parts.end(part, self._clock())) for region, parts, part in ended]
+        return Inspection(judgements=_judgements(judgements), unseen=unseen)
+
+    def check_time(self) -> Inspection:
+        """Ask the triggers for parts that no frame has shown, and decide those that are late."""
+        now_ns = self._clock()
+        judgements: list[tuple[Region, PartDecision | None]] = []
+        for region, parts in self._stations:
+            _begin(region, parts, now_ns)
+            judgements += [(region, decided) for decided in parts.late(now_ns)]
+        return Inspection(judgements=_judgements(judgements))
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """When :meth:`check_time` must be called next; None while no part is undecided."""
+        deadlines = [parts.deadline_ns for _, parts in self._stations]
+        return min((one for one in deadlines if one is not None), default=None)
 
     def finish(self) -> Inspection:
         """Decide the parts in view with the frames they have; no more will come."""
-        return Inspection(decisions=tuple(self._parts.end_all()))
+        now_ns = self._clock()
+        judgements = [
+            (region, decided)
+            for region, parts in self._stations
+            for decided in parts.end_all(now_ns)
+        ]
+        return Inspection(judgements=_judgements(judgements))
 
-    def _see(self, pixels: "UInt8Array") -> Seen:
-        if self._class_maps:
-            return self._model.see(pixels)
-        return Seen(self._model.probabilities(pixels), None)
+    def _judge(
+        self, frame: Frame, found: Sequence[tuple[Region, Parts, Sighting]]
+    ) -> list[tuple[Region, PartDecision | None]]:
+        """Run the model on all parts of a frame at once."""
+        crops = [_crop(frame.pixels, sighting.box) for _, _, sighting in found]
+        seen = self._model.see_all(crops, with_map=self._class_maps)
+        now_ns = self._clock()
+        return [
+            (region, parts.add(sighting.part, one, frame.number, frame.monotonic_ns, now_ns))
+            for (region, parts, sighting), one in zip(found, seen, strict=True)
+        ]
+
+
+def _begin(region: Region, parts: Parts, now_ns: int) -> None:
+    """Open the parts that a trigger knows of without any frame, so that their time runs."""
+    for begun in region.trigger.begun(now_ns):
+        parts.begin(begun.part, begun.monotonic_ns)
+
+
+def _judgements(
+    decided: Sequence[tuple[Region, PartDecision | None]],
+) -> tuple[Judgement, ...]:
+    return tuple(Judgement(region.name, one) for region, one in decided if one is not None)
 
 
 def _crop(pixels: "UInt8Array", box: Box | None) -> "UInt8Array":

@@ -3,8 +3,8 @@
 import contextlib
 import dataclasses
 import logging
-import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,26 @@ import cv2
 import linegate_runtime
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import CameraError, ConfigError
-from linegate_bundle.manifest import CLASS_MAP
+from linegate_runtime.bench import BenchOptions, measure, recall_proposal, remember_proposal
 from linegate_runtime.capture import Capture
-from linegate_runtime.config import Plugin, RunConfig
-from linegate_runtime.inspector import Inspector
-from linegate_runtime.loop import Limits, Line, Tally
+from linegate_runtime.config import CameraConfig, Plugin, RunConfig
+from linegate_runtime.engine_names import AUTO_ENGINE
+from linegate_runtime.inspector import Inspector, Region
+from linegate_runtime.loop import Limits, Line, Station
 from linegate_runtime.model import Model
+from linegate_runtime.policy import LinePolicy, line_policy
+from linegate_runtime.probe import probe
 from linegate_runtime.record import Record
 from linegate_runtime.sinks import SINKS, Sink
-from linegate_runtime.status import ClearFirst, Status
-from linegate_runtime.triggers import TRIGGERS, Trigger
+from linegate_runtime.status import living_status
+from linegate_runtime.tally import Tally
+from linegate_runtime.toml_file import Table, TomlFile
+from linegate_runtime.triggers import TRIGGERS
 
 _LOG = logging.getLogger(__name__)
+
+_AUTO_S = 3.0
+"""So long a line's start may take longer for timing engines, once for each bundle."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,21 +42,25 @@ class Wishes:
     Attributes:
         limits: when to stop.
         json_lines: write verdicts to the standard output too.
+        allow_looser: let the configuration be looser than the bundle's policy.
         is_stopped: asked again and again; ends the run once it says yes.
     """
 
     limits: Limits = dataclasses.field(default_factory=Limits)
     json_lines: bool = False
+    allow_looser: bool = False
     is_stopped: Callable[[], bool] = lambda: False
 
 
-def inspect_live(path: Path, config: RunConfig, capture: Capture, wishes: Wishes) -> Tally:
-    """Inspect a camera until a limit, the end of the source or a signal.
+def inspect_live(
+    path: Path, config: RunConfig, captures: Sequence[Capture], wishes: Wishes
+) -> Tally:
+    """Inspect cameras until a limit, the end of all sources or a signal.
 
     Args:
         path: the bundle.
         config: everything else.
-        capture: a started capture of ``config.camera``.
+        captures: a started capture of each of ``config.cameras``.
         wishes: of this run.
 
     Raises:
@@ -56,66 +68,112 @@ def inspect_live(path: Path, config: RunConfig, capture: Capture, wishes: Wishes
     """
     # One picture at a time on a small board: OpenCV's own threads cost more than they give.
     cv2.setNumThreads(1)
+    config.check_plugins()
     with contextlib.ExitStack() as stack:
-        status = stack.enter_context(_status())
+        status = stack.enter_context(living_status())
         bundle = stack.enter_context(Bundle.open(path, linegate_runtime.__version__))
-        trigger = _trigger(config)
-        engine = config.engine
-        model = stack.enter_context(Model.open(bundle, engine.name, engine.threads))
-        if config.class_maps and CLASS_MAP not in {tensor.name for tensor in model.entry.outputs}:
-            raise ConfigError(
-                f"[record] class_maps: expected a model with a class map, {path} has none; leave "
-                "it out, or export the model anew"
-            )
+        policy = line_policy(
+            bundle.manifest.policy, config.verdict, allow_looser=wishes.allow_looser
+        )
+        model = stack.enter_context(_open_model(bundle, config))
         record = stack.enter_context(Record(config.record))
         sinks = [stack.enter_context(contextlib.closing(sink)) for sink in _sinks(config, wishes)]
-        _LOG.info(
-            "camera %s, bundle %s %s, engine %s %s, record %s",
-            capture.name,
-            bundle.manifest.name,
-            bundle.manifest.version,
-            model.engine.name,
-            model.engine.version,
-            config.record,
-        )
+        stations = [
+            Station(capture, _inspector(stack, model, camera, policy, class_maps=config.class_maps))
+            for camera, capture in zip(config.cameras, captures, strict=True)
+        ]
+        _greet(bundle, model, policy, config, captures)
         line = Line(
-            capture=capture,
-            inspector=Inspector(model, trigger, class_maps=config.class_maps),
+            stations=stations,
             bundle=bundle,
+            origin=policy.origin,
             record=record,
             sinks=sinks,
             status=status,
+            is_stopped=wishes.is_stopped,
         )
-        tally = line.run(wishes.limits, wishes.is_stopped)
-        capture.close()
-    _LOG.info("%s; camera restarts: %d", tally.summary(), capture.counts.restarts)
-    if not capture.has_delivered and not wishes.is_stopped():
-        raise CameraError(f"{capture.name}: the camera gave no frame during the whole run")
+        tally = line.run(wishes.limits)
+        for capture in captures:
+            capture.close()
+    _LOG.info(
+        "%s; camera restarts: %d",
+        tally.summary(),
+        sum(capture.counts.restarts for capture in captures),
+    )
+    silent = [capture.name for capture in captures if not capture.has_delivered]
+    if silent and not wishes.is_stopped():
+        raise CameraError(f"{', '.join(silent)}: the camera gave no frame during the whole run")
     return tally
 
 
-def _trigger(config: RunConfig) -> Trigger[Any]:
-    family = TRIGGERS.load(config.trigger.kind)
-    return family(config.trigger.read_options(family.Options), config.region)
+def _open_model(bundle: Bundle, config: RunConfig) -> Model:
+    engine, threads = _choose_engine(bundle, config)
+    probe(bundle, engine, threads)
+    regions = max(len(camera.regions) for camera in config.cameras)
+    model = Model.open(bundle, engine, threads, batch=regions)
+    if config.class_maps and not model.has_class_map:
+        model.close()
+        raise ConfigError(
+            f"[record] class_maps: expected a model with a class map, {bundle.path} has none; "
+            "leave it out, or export the model anew"
+        )
+    return model
+
+
+def _choose_engine(bundle: Bundle, config: RunConfig) -> tuple[str, int]:
+    """Return the engine and threads as configured, or as they were measured to be best."""
+    engine = config.engine
+    if engine.name != AUTO_ENGINE:
+        return engine.name, engine.threads or 1
+    proposal = recall_proposal(bundle)
+    if proposal is None:
+        _LOG.info("no measurement of this bundle on this machine; timing engines and threads")
+        measured = measure(bundle, BenchOptions(seconds=_AUTO_S, sustained_s=0))
+        remember_proposal(measured)
+        proposal = measured.proposal.engine, measured.proposal.threads
+    name, threads = proposal
+    return name, engine.threads or threads
+
+
+def _inspector(
+    stack: contextlib.ExitStack,
+    model: Model,
+    camera: CameraConfig,
+    policy: LinePolicy,
+    *,
+    class_maps: bool,
+) -> Inspector:
+    regions = []
+    for region in camera.regions:
+        family = TRIGGERS.load(region.trigger.kind)
+        trigger = family(region.trigger.read_options(family.Options), region.box)
+        regions.append(Region(region.name, stack.enter_context(contextlib.closing(trigger))))
+    return Inspector(model, regions, policy, class_maps=class_maps, clock=time.monotonic_ns)
 
 
 def _sinks(config: RunConfig, wishes: Wishes) -> Iterator[Sink[Any]]:
     plugins = list(config.sinks)
     if wishes.json_lines and all(plugin.kind != "jsonlines" for plugin in plugins):
-        plugins.append(Plugin("jsonlines", {}, "--json", Path()))
+        plugins.append(Plugin("jsonlines", Table({}, TomlFile.read(None), ("sink", 0))))
     for plugin in plugins:
         family = SINKS.load(plugin.kind)
         yield family(plugin.read_options(family.Options))
 
 
-@contextlib.contextmanager
-def _status() -> Iterator[Status]:
-    status = Status(sys.stderr)
-    clear_first = ClearFirst(status)
-    root = logging.getLogger()
-    root.handlers.insert(0, clear_first)
-    try:
-        yield status
-    finally:
-        status.clear()
-        root.removeHandler(clear_first)
+def _greet(
+    bundle: Bundle,
+    model: Model,
+    policy: LinePolicy,
+    config: RunConfig,
+    captures: Sequence[Capture],
+) -> None:
+    _LOG.info(
+        "camera %s, bundle %s %s, engine %s %s, policy %s, record %s",
+        ", ".join(capture.name for capture in captures),
+        bundle.manifest.name,
+        bundle.manifest.version,
+        model.engine.name,
+        model.engine.version,
+        policy.origin,
+        config.record,
+    )

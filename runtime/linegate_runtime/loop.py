@@ -1,6 +1,5 @@
-"""The live inspection: joins camera, inspector, record and sinks."""
+"""The live inspection: joins cameras, inspectors, record and sinks."""
 
-import collections
 import dataclasses
 import datetime as dt
 import logging
@@ -13,12 +12,14 @@ import msgspec
 
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.manifest import Verdict
-from linegate_runtime.capture import Capture, CaptureEndedError
-from linegate_runtime.inspector import Inspection, Inspector
-from linegate_runtime.part import PartDecision
+from linegate_runtime.capture import Capture, CaptureEndedError, next_frame_of
+from linegate_runtime.frame import Frame
+from linegate_runtime.inspector import Inspection, Inspector, Judgement
+from linegate_runtime.policy import PolicyOrigin
 from linegate_runtime.record import PartRow, Record
 from linegate_runtime.sinks import Sink
 from linegate_runtime.status import Status
+from linegate_runtime.tally import Rate, Tally
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,9 +28,6 @@ _TICK_S = 0.25
 
 _IDLE_S = 1.0
 """After so long without a part the last row's latency is written."""
-
-_KEPT_LATENCIES = 10_000
-"""Of so many parts the summary's quantiles are taken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,140 +43,139 @@ class Limits:
     seconds: float | None = None
 
 
-@dataclasses.dataclass
-class Tally:
-    """What came out so far.
+@dataclasses.dataclass(frozen=True)
+class Station:
+    """A camera with who judges its frames.
 
     Attributes:
-        verdicts: parts by verdict.
-        unseen: parts that passed without being wholly in view.
-        latencies_ms: of the newest parts, from capture to committed row.
-        frame_age_ms: of the newest part.
+        capture: started.
+        inspector: of this camera alone.
     """
 
-    verdicts: dict[Verdict, int] = dataclasses.field(
-        default_factory=lambda: dict.fromkeys(Verdict, 0)
-    )
-    unseen: int = 0
-    latencies_ms: collections.deque[float] = dataclasses.field(
-        default_factory=lambda: collections.deque(maxlen=_KEPT_LATENCIES)
-    )
-    frame_age_ms: float = 0.0
-
-    @property
-    def parts(self) -> int:
-        """All parts that have a verdict."""
-        return sum(self.verdicts.values())
-
-    def latency_ms(self, share: float) -> float | None:
-        """Return the latency that the given share of parts stays below; None without parts."""
-        if not self.latencies_ms:
-            return None
-        ordered = sorted(self.latencies_ms)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-    def summary(self) -> str:
-        """Return a sentence for people."""
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.verdicts.items())
-        text = f"{self.parts} parts: {counts}"
-        if self.unseen:
-            text += f"; {self.unseen} passed without being wholly in view"
-        if self.latencies_ms:
-            median, p99 = self.latency_ms(0.5), self.latency_ms(0.99)
-            text += f"; capture to record: median {median:.1f} ms, p99 {p99:.1f} ms"
-        return text
+    capture: Capture
+    inspector: Inspector
 
 
 class Line:
-    """One camera's inspection.
+    """The inspection of one or more cameras, in one thread.
 
     Args:
-        capture: a started capture.
-        inspector: judges its frames.
+        stations: cameras and their inspectors.
         bundle: named in every row.
+        origin: whose policy the inspectors judge by, for every row too.
         record: an open record.
         sinks: told of each row once it is on disk.
         status: shows people what happens.
+        is_stopped: asked again and again; ends the run once it says yes.
     """
 
     def __init__(
         self,
         *,
-        capture: Capture,
-        inspector: Inspector,
+        stations: Sequence[Station],
         bundle: Bundle,
+        origin: PolicyOrigin,
         record: Record,
         sinks: Sequence[Sink[Any]],
         status: Status,
+        is_stopped: Callable[[], bool],
     ) -> None:
         self.tally = Tally()
-        self._capture = capture
-        self._inspector = inspector
+        self._stations = list(stations)
         self._bundle = bundle
+        self._origin = origin
         self._record = record
         self._sinks = sinks
         self._status = status
+        self._is_stopped = is_stopped
+        self._labels = [label.name for label in bundle.manifest.labels]
         self._run = str(uuid.uuid4())
-        self._rate = _Rate()
+        self._rate = Rate()
+        self._turn = 0
         self._committed_at = time.monotonic()
 
-    def run(self, limits: Limits, is_stopped: Callable[[], bool]) -> Tally:
-        """Inspect until a limit is reached, the source ends or ``is_stopped()`` says so.
+    def run(self, limits: Limits) -> Tally:
+        """Inspect until a limit is reached, all sources end or it is stopped.
 
         Raises:
             LinegateError: something failed that opening the camera again cannot heal.
         """
         end = None if limits.seconds is None else time.monotonic() + limits.seconds
-        while not is_stopped():
-            tick_s = _TICK_S if end is None else min(_TICK_S, end - time.monotonic())
-            if tick_s <= 0:
+        while self._stations and not self._is_stopped():
+            left_s = _TICK_S if end is None else end - time.monotonic()
+            if left_s <= 0:
                 break
-            try:
-                frame = self._capture.next_frame(tick_s)
-            except CaptureEndedError:
-                break
+            found = self._next_frame(min(left_s, _TICK_S))
             if time.monotonic() - self._committed_at > _IDLE_S:
                 self._record.settle()
-            if frame is not None:
+            if found is not None:
+                station, frame = found
                 self._rate.count()
-                self._take(self._inspector.inspect(frame), limits)
+                self._take(station, station.inspector.inspect(frame), limits)
+            for station in self._stations:
+                self._take(station, station.inspector.check_time(), limits)
             if limits.parts is not None and self.tally.parts >= limits.parts:
                 return self.tally
             self._show()
-        self._take(self._inspector.finish(), limits)
+        for station in self._stations:
+            self._take(station, station.inspector.finish(), limits)
         return self.tally
 
-    def _take(self, inspection: Inspection, limits: Limits) -> None:
+    def _next_frame(self, wait_s: float) -> tuple[Station, Frame] | None:
+        """Wait for a frame of any camera, no longer than until a part's deadline."""
+        deadlines = [station.inspector.deadline_ns for station in self._stations]
+        for deadline_ns in deadlines:
+            if deadline_ns is not None:
+                wait_s = min(wait_s, (deadline_ns - time.monotonic_ns()) / 1e9)
+        captures = [station.capture for station in self._stations]
+        self._turn += 1
+        try:
+            found = next_frame_of(captures, max(0.0, wait_s), self._turn)
+        except CaptureEndedError:
+            self._retire()
+            return None
+        return None if found is None else (self._stations[found[0]], found[1])
+
+    def _retire(self) -> None:
+        """Let cameras go whose recording is over; the parts in view are judged."""
+        for station in [one for one in self._stations if one.capture.is_ended]:
+            self._take(station, station.inspector.finish(), Limits())
+            self._stations.remove(station)
+
+    def _take(self, station: Station, inspection: Inspection, limits: Limits) -> None:
         if inspection.unseen:
             self.tally.unseen += inspection.unseen
             _LOG.warning(
-                "%d part(s) passed without being wholly in view and have no verdict; expected "
-                "room around a part in the region, and frames often enough",
+                "camera %s: %d part(s) passed without being wholly in view and have no verdict; "
+                "expected room around a part in the region, and frames often enough",
+                station.capture.name,
                 inspection.unseen,
             )
-        for decision in inspection.decisions:
+        for judgement in inspection.judgements:
             if limits.parts is None or self.tally.parts < limits.parts:
-                self._commit(decision)
+                self._commit(station.capture.name, judgement)
 
-    def _commit(self, decided: PartDecision) -> None:
-        row = self._row(decided)
-        kept = None if row.verdict is Verdict.ACCEPT else decided.class_map
-        self._record.append(row, kept)
-        latency_ms = _since_ms(decided.captured_ns)
+    def _commit(self, camera: str, judgement: Judgement) -> None:
+        decided = judgement.decided
+        row = self._row(camera, judgement)
+        is_kept = decided.class_map is not None and row.verdict is not Verdict.ACCEPT
+        class_map = decided.class_map.logits() if decided.class_map and is_kept else None
+        self._record.append(row, class_map)
+        since_ns = decided.begun_ns if decided.captured_ns is None else decided.captured_ns
+        latency_ms = _since_ms(since_ns)
         self._committed_at = time.monotonic()
         self._record.note_latency(row.uuid, latency_ms)
-        self.tally.verdicts[row.verdict] += 1
-        self.tally.latencies_ms.append(latency_ms)
-        self.tally.frame_age_ms = row.frame_age_ms
+        self.tally.count(row, latency_ms)
         committed = msgspec.structs.replace(row, latency_ms=latency_ms)
         for sink in self._sinks:
             self._status.clear()
             sink.announce(committed)
 
-    def _row(self, decided: PartDecision) -> PartRow:
+    def _row(self, camera: str, judgement: Judgement) -> PartRow:
         manifest = self._bundle.manifest
+        decided = judgement.decided
         decision = decided.decision
-        names = [label.name for label in manifest.labels]
+        probabilities = () if decision is None else decision.probabilities
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         return PartRow(
             uuid=str(uuid.uuid4()),
@@ -186,14 +183,17 @@ class Line:
             part=decided.part,
             time_utc=now.replace("+00:00", "Z"),
             monotonic_ns=time.monotonic_ns(),
-            camera=self._capture.name,
+            camera=camera,
+            region=judgement.region,
             frame_number=decided.frame_number,
-            label=decision.label,
-            verdict=decision.verdict,
-            probabilities=dict(zip(names, decision.probabilities, strict=True)),
-            defect_probability=decision.defect_probability,
+            label=None if decision is None else decision.label,
+            verdict=decided.verdict,
+            reason=decided.reason,
+            policy=self._origin,
+            probabilities=dict(zip(self._labels, probabilities, strict=False)),
+            defect_probability=None if decision is None else decision.defect_probability,
             frames_voted=decided.frames_voted,
-            frame_age_ms=_since_ms(decided.captured_ns),
+            frame_age_ms=None if decided.captured_ns is None else _since_ms(decided.captured_ns),
             latency_ms=None,
             bundle_name=manifest.name,
             bundle_version=manifest.version,
@@ -201,31 +201,10 @@ class Line:
         )
 
     def _show(self) -> None:
-        if not self._status.is_due:
-            return
-        tally, restarts = self.tally, self._capture.counts.restarts
-        counts = " · ".join(f"{verdict} {count}" for verdict, count in tally.verdicts.items())
-        self._status.show(
-            f"{self._rate.take():.1f} frames/s · parts {tally.parts} · {counts} · "
-            f"age {tally.frame_age_ms:.0f} ms · restarts {restarts}"
-        )
-
-
-class _Rate:
-    """Frames a second since it was asked last."""
-
-    def __init__(self) -> None:
-        self._frames = 0
-        self._since = time.monotonic()
-
-    def count(self) -> None:
-        self._frames += 1
-
-    def take(self) -> float:
-        now = time.monotonic()
-        rate = self._frames / max(now - self._since, 1e-9)
-        self._frames, self._since = 0, now
-        return rate
+        if self._status.is_due:
+            rate = self._rate.take()
+            restarts = sum(station.capture.counts.restarts for station in self._stations)
+            self._status.show(self.tally.line(rate, restarts), self.tally.fields(rate, restarts))
 
 
 def _since_ms(monotonic_ns: int) -> float:

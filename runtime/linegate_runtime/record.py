@@ -16,6 +16,8 @@ import msgspec
 
 from linegate_bundle.errors import OutputError
 from linegate_bundle.manifest import Verdict
+from linegate_runtime.policy import PolicyOrigin
+from linegate_runtime.reason import Reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     Float32Array = npt.NDArray[np.float32]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """``PRAGMA user_version`` of the files that this release writes and reads."""
 
 APPLICATION_ID = 0x4C474154
@@ -42,18 +44,21 @@ CREATE TABLE parts (
     time_utc TEXT NOT NULL,
     monotonic_ns INTEGER NOT NULL,
     camera TEXT NOT NULL,
-    frame_number INTEGER NOT NULL,
-    label TEXT NOT NULL,
+    region TEXT NOT NULL,
+    frame_number INTEGER,
+    label TEXT,
     verdict TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    policy TEXT NOT NULL,
     probabilities TEXT NOT NULL,
-    defect_probability REAL NOT NULL,
+    defect_probability REAL,
     frames_voted INTEGER NOT NULL,
-    frame_age_ms REAL NOT NULL,
+    frame_age_ms REAL,
     latency_ms REAL,
     bundle_name TEXT NOT NULL,
     bundle_version TEXT NOT NULL,
     bundle_sha256 TEXT NOT NULL,
-    UNIQUE (run, part)
+    UNIQUE (run, camera, region, part)
 ) STRICT
 """
 
@@ -74,19 +79,23 @@ class PartRow(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         uuid: identifies this verdict everywhere.
         run: identifies the run of ``linegate run`` that judged the part.
-        part: the part's number in that run, from 1 in the order they came.
+        part: the part's number in that run and region, from 1 in the order they came.
         time_utc: wall clock at the verdict, ISO 8601 with milliseconds and ``Z``.
         monotonic_ns: ``time.monotonic_ns()`` at the verdict.
-        camera: the camera's address, without a password.
-        frame_number: number of the newest frame that voted.
+        camera: the camera's name, or its address without a password.
+        region: name of the region of its frames; empty if it has only one.
+        frame_number: number of the newest frame that voted; None without any frame, as
+            for label, defect_probability and frame_age_ms.
         label: the most probable label.
         verdict: accept, reject or unsure.
-        probabilities: by label, in the bundle's order.
+        reason: why: its frames' vote, or the deadline passed, or no frame showed it.
+        policy: whether the bundle's own policy judged it, or a stricter or looser one.
+        probabilities: by label, in the bundle's order; empty without any frame.
         defect_probability: what was measured against the thresholds.
         frames_voted: how many frames were combined.
         frame_age_ms: from the capture of the newest frame that voted to the verdict.
-        latency_ms: from the same capture to the row being committed; None if the
-            program was killed before that was noted.
+        latency_ms: from the same capture, or from the part's begin if it has no frame, to
+            the row being committed; None if the program was killed before that was noted.
         bundle_name, bundle_version, bundle_sha256: what judged the part.
     """
 
@@ -96,13 +105,16 @@ class PartRow(msgspec.Struct, frozen=True, kw_only=True):
     time_utc: str
     monotonic_ns: int
     camera: str
-    frame_number: int
-    label: str
+    region: str
+    frame_number: int | None
+    label: str | None
     verdict: Verdict
+    reason: Reason
+    policy: PolicyOrigin
     probabilities: dict[str, float]
-    defect_probability: float
+    defect_probability: float | None
     frames_voted: int
-    frame_age_ms: float
+    frame_age_ms: float | None
     latency_ms: float | None
     bundle_name: str
     bundle_version: str
@@ -297,7 +309,7 @@ class Record:
 
 def _to_values(row: PartRow) -> list[str | int | float | None]:
     values = msgspec.structs.asdict(row)
-    values["verdict"] = row.verdict.value
+    values.update(verdict=row.verdict.value, reason=row.reason.value, policy=row.policy.value)
     values["probabilities"] = msgspec.json.encode(row.probabilities).decode()
     return list(values.values())
 

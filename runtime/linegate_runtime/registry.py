@@ -31,6 +31,10 @@ class Registry(Generic[T]):
         """Return all names, built in and added, sorted."""
         return sorted({*self._builtin, *(point.name for point in self._entry_points())})
 
+    def knows(self, name: str) -> bool:
+        """Say whether anything is registered as ``name``, without loading it."""
+        return name in self._builtin or name in self.names()
+
     def load(self, name: str) -> type[T]:
         """Return the class registered as ``name``.
 

@@ -25,7 +25,7 @@ from linegate_export.saved_model import write_saved_model
 MIDDLE = DecisionPolicy(
     accept_at_most=0.4999,
     reject_at_least=0.5,
-    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=1),
+    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=1, needed=None),
 )
 """Thresholds that leave nothing unsure."""
 

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate_bundle.decide import decide, dequantize, judge, probabilities, vote
+from linegate_bundle.decide import (
+    decide,
+    decide_part,
+    dequantize,
+    judge,
+    probabilities,
+    vote,
+)
 from linegate_bundle.errors import EngineError
 from linegate_bundle.manifest import (
     Activation,
@@ -21,7 +28,7 @@ from linegate_bundle.manifest import (
 POLICY = DecisionPolicy(
     accept_at_most=0.2,
     reject_at_least=0.6,
-    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=3),
+    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=3, needed=None),
 )
 LABELS = (
     Label(name="good", role=Role.GOOD),
@@ -125,3 +132,52 @@ def test_one_certain_frame_does_not_overrule_all_others() -> None:
 def test_a_vote_without_frames_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one frame"):
         vote([])
+
+
+def k_of_n(needed: int) -> DecisionPolicy:
+    return DecisionPolicy(
+        accept_at_most=0.2,
+        reject_at_least=0.6,
+        vote=VotePolicy(method=VoteMethod.K_OF_N, frames=3, needed=needed),
+    )
+
+
+def frames_of(*defect: float) -> list[np.ndarray]:
+    return [np.array([1 - value, value / 2, value / 2]) for value in defect]
+
+
+@pytest.mark.parametrize(
+    ("needed", "defect", "verdict"),
+    [
+        (2, (0.9, 0.9, 0.1), Verdict.REJECT),
+        (2, (0.9, 0.1, 0.1), Verdict.ACCEPT),
+        (2, (0.9, 0.4, 0.1), Verdict.UNSURE),
+        (1, (0.9, 0.1, 0.1), Verdict.REJECT),
+        (1, (0.1, 0.1, 0.1), Verdict.ACCEPT),
+        (1, (0.4, 0.1, 0.1), Verdict.UNSURE),
+        (3, (0.9, 0.9, 0.1), Verdict.ACCEPT),
+        (3, (0.9, 0.9, 0.4), Verdict.UNSURE),
+        (2, (0.9,), Verdict.REJECT),
+        (2, (0.1,), Verdict.ACCEPT),
+    ],
+)
+def test_k_of_n_counts_the_verdicts_of_the_frames(
+    needed: int, defect: tuple[float, ...], verdict: Verdict
+) -> None:
+    decision = decide_part(frames_of(*defect), LABELS, k_of_n(needed))
+    assert decision.verdict is verdict
+    assert decision.probabilities == decide(vote(frames_of(*defect)), LABELS, POLICY).probabilities
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9), st.integers(1, 3))
+def test_what_one_frame_more_rejects_is_never_accepted_by_k_of_n(
+    defect: list[float], needed: int
+) -> None:
+    before = decide_part(frames_of(*defect), LABELS, k_of_n(needed)).verdict
+    after = decide_part(frames_of(*defect, 1.0), LABELS, k_of_n(needed)).verdict
+    assert before is not Verdict.REJECT or after is Verdict.REJECT
+
+
+@given(st.lists(distributions(3), min_size=1, max_size=9))
+def test_the_mean_of_log_odds_judges_what_the_frames_voted(frames: list[np.ndarray]) -> None:
+    assert decide_part(frames, LABELS, POLICY) == decide(vote(frames), LABELS, POLICY)

@@ -1,5 +1,6 @@
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,3 +155,92 @@ def test_the_resize_is_the_bit_exact_one() -> None:
         cv2.resize(frame, (16, 16), interpolation=cv2.INTER_LINEAR_EXACT), cv2.COLOR_BGR2RGB
     )
     assert np.array_equal(Preprocessor(spec(resize=Resize.LINEAR_EXACT))(frame), expected)
+
+
+def nearest(wanted: int, given: int) -> npt.NDArray[np.int_]:
+    """Return which of the given places OpenCV takes for the nearest."""
+    places = np.arange(given, dtype=np.uint16)[np.newaxis]
+    method = cv2.INTER_NEAREST_EXACT
+    return np.asarray(cv2.resize(places, (wanted, 1), interpolation=method)[0], int)
+
+
+@given(wanted=st.integers(1, 300), given=st.integers(1, 900))
+def test_the_nearest_place_is_less_than_one_off_the_middle(wanted: int, given: int) -> None:
+    middle = (np.arange(wanted) + 0.5) * given / wanted - 0.5
+    assert np.abs(nearest(wanted, given) - middle).max() < 1
+
+
+def by_the_definition(frame: UInt8Array, width: int, height: int) -> UInt8Array:
+    """Average, for every pixel of the result, the nearest pairs in the two nearest rows."""
+    pairs = frame[:, : frame.shape[1] // 2 * 2].reshape(frame.shape[0], -1, 2, *frame.shape[2:])
+    rows = nearest(2 * height, frame.shape[0])
+    columns = nearest(width, pairs.shape[1])
+    picked = pairs[rows][:, columns].astype(int)
+    sums = picked.sum(axis=2).reshape(height, 2, width, *frame.shape[2:]).sum(axis=1)
+    mean: UInt8Array = ((sums + 2) // 4).astype(np.uint8)
+    return mean
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    width=st.integers(1, 40),
+    height=st.integers(1, 40),
+    across=st.integers(0, 90),
+    down=st.integers(0, 90),
+    left=st.integers(0, 3),
+    grey=st.booleans(),
+)
+def test_samples_are_the_mean_of_two_pairs(
+    width: int, height: int, across: int, down: int, left: int, grey: bool
+) -> None:
+    shape = (2 * height + down, 2 * width + across)
+    channels = () if grey else (3,)
+    whole = noise(shape[0], shape[1] + left + 1, *channels)
+    frame = whole[:, left : left + shape[1]]
+    if min(shape[0] // height, shape[1] // width) > 8:
+        return
+    wanted = spec(width, height, Colour.GRAY if grey else Colour.RGB, resize=Resize.SAMPLES_EXACT)
+    expected = by_the_definition(frame, width, height)
+    expected = expected[..., np.newaxis] if grey else expected[..., ::-1]
+    assert np.array_equal(Preprocessor(wanted)(frame), expected)
+
+
+def test_samples_of_a_frame_less_than_twice_as_large_are_the_bit_exact_resize() -> None:
+    frame = noise(30, 40, 3)
+    assert np.array_equal(
+        Preprocessor(spec(16, 16, resize=Resize.SAMPLES_EXACT))(frame),
+        Preprocessor(spec(16, 16, resize=Resize.LINEAR_EXACT))(frame),
+    )
+
+
+def test_samples_of_a_very_large_frame_are_taken_from_averages() -> None:
+    grid = (np.indices((1024, 1024)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    pixels = Preprocessor(spec(16, 16, Colour.GRAY, resize=Resize.SAMPLES_EXACT))(grid)
+    assert np.abs(pixels.astype(int) - 128).max() <= 1
+
+
+@pytest.mark.parametrize("resize", Resize)
+@pytest.mark.parametrize("fit", Fit)
+def test_frames_of_one_size_take_no_new_memory(resize: Resize, fit: Fit) -> None:
+    import tracemalloc
+
+    preprocess = Preprocessor(spec(64, 64, resize=resize, fit=fit))
+    out = np.empty((64, 64, 3), np.uint8)
+    tensor = np.empty((1, 64, 64, 3), np.int8)
+    frame = noise(480, 640, 3)
+    encode(preprocess(frame, out), DType.INT8, tensor)
+    tracemalloc.start()
+    try:
+        encode(preprocess(frame, out), DType.INT8, tensor)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4096
+
+
+@pytest.mark.parametrize("dtype", DType)
+def test_encoding_into_an_array_gives_the_same(dtype: DType) -> None:
+    pixels = noise(8, 8, 3)
+    out = np.zeros((1, 8, 8, 3), dtype.value)
+    assert encode(pixels, dtype, out) is out
+    assert np.array_equal(out, encode(pixels, dtype))

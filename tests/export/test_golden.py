@@ -26,7 +26,7 @@ from tests.export import nets
 POLICY = DecisionPolicy(
     accept_at_most=0.3,
     reject_at_least=0.7,
-    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=1),
+    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=1, needed=None),
 )
 STEP = 0.1
 

@@ -12,7 +12,7 @@ LABELS = (Label(name="good", role=Role.GOOD), Label(name="bad", role=Role.DEFECT
 POLICY = DecisionPolicy(
     accept_at_most=0.3,
     reject_at_least=0.7,
-    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=1),
+    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=1, needed=None),
 )
 
 

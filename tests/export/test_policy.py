@@ -207,6 +207,8 @@ def test_too_few_pictures_give_no_certificate_and_say_how_many_are_needed() -> N
         ({"maximum_false_reject_rate": -0.1}, "--max-false-reject-rate"),
         ({"maximum_escape_rate": float("nan")}, "--max-escape-rate"),
         ({"vote_frames": 0}, "--vote-frames"),
+        ({"vote_frames": 3, "vote_needed": 4}, "--vote-needed"),
+        ({"vote_needed": 0}, "--vote-needed"),
         ({"confidence": 1.0}, "--confidence"),
         ({"confidence": 1e-17}, "--confidence"),
     ],

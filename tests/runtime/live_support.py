@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from linegate_bundle.preprocess import UInt8Array
-from linegate_runtime.capture_protocol import Request
+from linegate_runtime.capture_protocol import Checks, Request
 from linegate_runtime.geometry import Size
 from linegate_runtime.sources import SourceOptions
 from linegate_runtime.testing import Belt
@@ -26,12 +26,13 @@ def stream(
     open_timeout_s: float = 2.0,
     read_timeout_s: float = 1.0,
     size: Size | None = None,
+    checks: Checks | None = None,
 ) -> Request:
     """Return a request for a network stream."""
     options = SourceOptions(
         address=address, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s, size=size
     )
-    return Request(source="mjpeg", options=options)
+    return Request(source="mjpeg", options=options, checks=checks or Checks())
 
 
 def even_picture(value: int, width: int = 64, height: int = 48) -> UInt8Array:

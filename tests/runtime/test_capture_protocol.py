@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linegate_runtime.capture import public_address
+from linegate_runtime.capture_checks import FrameChecks
 from linegate_runtime.capture_child import Publisher
 from linegate_runtime.capture_protocol import (
     SLOTS,
@@ -16,6 +17,8 @@ from linegate_runtime.capture_protocol import (
     Failed,
     Fault,
     FrameReady,
+    NoNewer,
+    Notice,
     Opened,
     Started,
     decode_event,
@@ -57,7 +60,12 @@ EVENTS = st.one_of(
         number=st.integers(1, 2**53),
         slot=st.integers(0, SLOTS - 1),
         monotonic_ns=st.integers(0, 2**63 - 1),
+        taken_ns=st.integers(-(2**62), 2**63 - 1),
+        repeated=st.integers(0, 2**53),
+        black=st.integers(0, 2**53),
     ),
+    st.just(NoNewer()),
+    st.builds(Notice, message=st.text()),
     st.builds(Failed, fault=st.sampled_from(Fault), message=st.text(), again=st.booleans()),
 )
 
@@ -78,30 +86,33 @@ def test_slots_hold_a_frame_and_begin_on_pages(width: int, height: int) -> None:
 
 
 @settings(max_examples=50)
-@given(st.lists(st.booleans(), max_size=40))
-def test_the_slot_that_the_parent_reads_is_never_written(is_want: list[bool]) -> None:
+@given(st.lists(st.sampled_from(["frame", "want", "refresh", "same"]), max_size=40))
+def test_the_slot_that_the_parent_reads_is_never_written(steps: list[str]) -> None:
     memory = os.memfd_create("test")
     reader, writer = os.pipe()
     try:
-        publisher = Publisher(memory, writer, live=True)
+        checks = FrameChecks(black_below=0, repeats=True)
+        publisher = Publisher(memory, writer, live=True, checks=checks)
         held: tuple[int, int] | None = None
         value = 0
-        for want in [False, *is_want]:
-            if want:
+        for step in ["frame", *steps]:
+            if step == "want":
                 held = None
                 publisher.want()
-            else:
-                value += 1
+            elif step == "refresh" and held is not None:
+                publisher.refresh()
+            elif step in ("frame", "same"):
+                value += step == "frame"
                 publisher.publish(Captured(even_picture(value, 8, 8), value))
             for line in drain(reader):
                 if line["type"] == "FrameReady":
-                    assert held is None
-                    held = (int(line["slot"]), int(line["number"]))
-                    assert held[1] == value or want
+                    assert held is None or step == "refresh"
+                    assert held is None or int(line["monotonic_ns"]) > held[1]
+                    held = (int(line["slot"]), int(line["monotonic_ns"]))
             if held is not None:
-                slot, number = held
+                slot, shown = held
                 content = os.pread(memory, 8 * 8 * 3, slot * slot_stride(8, 8))
-                assert content == bytes([number]) * len(content)
+                assert content == bytes([shown]) * len(content)
     finally:
         for descriptor in (memory, reader, writer):
             os.close(descriptor)

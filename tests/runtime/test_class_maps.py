@@ -11,8 +11,9 @@ from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import ConfigError
 from linegate_bundle.manifest import Verdict
 from linegate_runtime.frame import Frame
-from linegate_runtime.inspector import Inspector
+from linegate_runtime.inspector import Inspector, Region
 from linegate_runtime.model import Model
+from linegate_runtime.policy import VerdictOptions, line_policy
 from linegate_runtime.record import Access, Record
 from linegate_runtime.triggers.fake import FakeOptions, FakeTrigger
 from tests.runtime.live_support import even_picture
@@ -24,20 +25,29 @@ LINEGATE = [sys.executable, "-m", "linegate_runtime"]
 def test_a_decision_comes_with_the_class_map_of_its_newest_frame() -> None:
     with Bundle.open(TRAINED, "0.1.0") as bundle, Model.open(bundle) as model:
         frames = [
-            Frame(number=number, monotonic_ns=number * 1000, pixels=even_picture(value))
+            Frame(
+                number=number,
+                monotonic_ns=number * 1000,
+                taken_ns=number * 1000,
+                pixels=even_picture(value),
+            )
             for number, value in enumerate((0, 90, 200), start=1)
         ]
         for wanted in (False, True):
             trigger = FakeTrigger(FakeOptions(script=(1, 1, 1)))
-            inspector = Inspector(model, trigger, class_maps=wanted)
+            regions = [Region("", trigger)]
+            policy = line_policy(bundle.manifest.policy, VerdictOptions())
+            inspector = Inspector(model, regions, policy, class_maps=wanted, clock=lambda: 0)
             for each in frames:
                 inspector.inspect(each)
-            (decided,) = inspector.finish().decisions
+            (judgement,) = inspector.finish().judgements
+            class_map = judgement.decided.class_map
             if wanted:
+                assert class_map is not None
                 expected = model.outputs(frames[-1].pixels)["class_map"]
-                np.testing.assert_array_equal(decided.class_map, expected)
+                np.testing.assert_array_equal(class_map.logits(), expected)
             else:
-                assert decided.class_map is None
+                assert class_map is None
 
 
 @pytest.mark.parametrize("has_map", [True, False])

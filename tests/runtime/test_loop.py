@@ -2,6 +2,7 @@
 
 import io
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import OutputError
 from linegate_bundle.manifest import Verdict
 from linegate_runtime.capture import Capture
-from linegate_runtime.inspector import Inspector
-from linegate_runtime.loop import Limits, Line, Tally
+from linegate_runtime.inspector import Inspector, Region
+from linegate_runtime.loop import Limits, Line, Station
 from linegate_runtime.model import Model
+from linegate_runtime.policy import VerdictOptions, line_policy
 from linegate_runtime.record import Access, PartRow, Record
 from linegate_runtime.sinks.fake import FakeSink, FakeSinkOptions
 from linegate_runtime.status import ClearFirst, Status
+from linegate_runtime.tally import Tally, quantile
 from linegate_runtime.triggers.fake import FakeOptions, FakeTrigger
 from tests.runtime.live_support import fake_camera
 
@@ -35,15 +38,19 @@ def run_line(
         Model.open(bundle, "fake") as model,
         Record(folder / "record.sqlite") as record,
     ):
+        policy = line_policy(bundle.manifest.policy, VerdictOptions())
+        regions = [Region("", FakeTrigger(FakeOptions(script=script)))]
+        inspector = Inspector(model, regions, policy, clock=time.monotonic_ns)
         line = Line(
-            capture=capture,
-            inspector=Inspector(model, FakeTrigger(FakeOptions(script=script))),
+            stations=[Station(capture, inspector)],
             bundle=bundle,
+            origin=policy.origin,
             record=record,
             sinks=[sink],
             status=Status(io.StringIO()),
+            is_stopped=is_stopped,
         )
-        return line.run(limits, is_stopped)
+        return line.run(limits)
 
 
 def test_a_row_is_on_record_before_a_sink_hears_of_it(tmp_path: Path, bundle_path: Path) -> None:
@@ -89,12 +96,12 @@ def test_the_latency_of_the_last_part_is_written_while_the_line_is_idle(
 def test_the_tally_says_what_people_want_to_know() -> None:
     tally = Tally()
     assert tally.summary() == "0 parts: 0 accept, 0 reject, 0 unsure"
-    assert tally.latency_ms(0.99) is None
+    assert quantile(tally.latencies_ms, 0.99) is None
     for latency_ms in range(1, 101):
         tally.verdicts[Verdict.ACCEPT] += 1
         tally.latencies_ms.append(float(latency_ms))
     tally.unseen = 1
-    assert tally.latency_ms(0.99) == 100
+    assert quantile(tally.latencies_ms, 0.99) == 100
     assert tally.summary() == (
         "100 parts: 100 accept, 0 reject, 0 unsure; 1 passed without being wholly in view; "
         "capture to record: median 51.0 ms, p99 100.0 ms"

@@ -25,7 +25,8 @@ from tests.runtime.test_sources import MULTIPART, PAGE, Replies, open_source
 
 BODIES = st.lists(st.binary(max_size=200), max_size=5)
 CUTS = st.lists(st.integers(1, 50), max_size=40)
-BOUNDARIES = st.from_regex(rb"[A-Za-z0-9'+_,./:=?-]{1,40}", fullmatch=True)
+# A boundary of dashes alone cannot be told from the dashes around it.
+BOUNDARIES = st.from_regex(rb"[A-Za-z0-9'+_,./:=?][A-Za-z0-9'+_,./:=?-]{0,39}", fullmatch=True)
 
 
 def part(body: bytes, boundary: bytes = b"frame") -> bytes:

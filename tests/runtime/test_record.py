@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from linegate_bundle.errors import OutputError
 from linegate_bundle.manifest import Verdict
+from linegate_runtime.policy import PolicyOrigin
+from linegate_runtime.reason import Reason
 from linegate_runtime.record import Access, PartRow, Record
 
 
@@ -27,9 +29,12 @@ def row(part: int = 1, run: str = "a run") -> PartRow:
         time_utc="2026-01-02T03:04:05.678Z",
         monotonic_ns=2**62,
         camera="http://camera/stream",
+        region="",
         frame_number=12,
         label="functional",
         verdict=Verdict.UNSURE,
+        reason=Reason.VOTE,
+        policy=PolicyOrigin.BUNDLE,
         probabilities={"functional": 0.6, "defective": 0.4},
         defect_probability=0.4,
         frames_voted=3,
@@ -175,7 +180,7 @@ def test_a_record_of_another_schema_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 7")
     database.close()
-    with pytest.raises(OutputError, match=r"record\.sqlite: .*schema version 2, got 7; move it"):
+    with pytest.raises(OutputError, match=r"record\.sqlite: .*schema version 3, got 7; move it"):
         Record(path)
 
 

@@ -22,7 +22,7 @@ from linegate_runtime.cli import main
         (["--camera", "64x48@30", "--source", "fake", "--empty", "no.png"], 4, "no.png: cannot be"),
         (["--camera", "0", "--part-size", "300"], 2, "expected WxH such as 300x300, got 300"),
         (["--camera", "0", "--region", "1,2,3"], 2, "expected X,Y,W,H"),
-        (["--camera", "0", "--parts", "0"], 2, "expected a number from 1 up"),
+        (["--camera", "0", "--parts", "0"], 2, "expected a whole number from 1 up"),
     ],
 )
 def test_wrong_options_end_with_a_message_and_a_code(

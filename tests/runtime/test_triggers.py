@@ -1,72 +1,144 @@
 """Triggers: one contract for all, and the simple ones."""
 
-from collections.abc import Callable
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import pytest
+from gpiozero import Device
+from gpiozero.pins.mock import MockFactory
 
 from linegate_bundle.errors import ConfigError
 from linegate_runtime.geometry import Box
-from linegate_runtime.triggers import TRIGGERS, Trigger
+from linegate_runtime.triggers import TRIGGERS, Observation, Trigger
 from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
 from linegate_runtime.triggers.fake import FakeOptions, FakeTrigger
-from linegate_runtime.triggers.presence import PresenceOptions, PresenceTrigger
 from tests.runtime.live_support import even_picture
 
-Maker = Callable[[Box | None], Trigger[Any]]
+FRAME_NS = 100_000_000
+
+REQUIRED: dict[str, dict[str, object]] = {
+    "continuous": {},
+    "fake": {},
+    "gpio": {"pin": 17},
+    "interval": {"period_s": 0.4},
+    "presence": {},
+}
+"""The options that each trigger cannot do without."""
 
 
-@pytest.fixture(params=["continuous", "fake", "presence"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Maker:
+@dataclasses.dataclass(frozen=True)
+class Rig:
+    """A trigger and what happens around it before a frame is taken."""
+
+    make: Callable[[Box | None], Trigger[Any]]
+    before_frame: Callable[[int], None]
+
+
+@dataclasses.dataclass
+class Seen:
+    """What came of the 16 frames that every trigger is shown."""
+
+    told: list[int] = dataclasses.field(default_factory=list)
+    sighted: list[int] = dataclasses.field(default_factory=list)
+    ended: list[int] = dataclasses.field(default_factory=list)
+    observations: list[Observation] = dataclasses.field(default_factory=list)
+
+
+@pytest.fixture
+def pins() -> Iterator[MockFactory]:
+    before, Device.pin_factory = Device.pin_factory, MockFactory()
+    yield Device.pin_factory
+    Device.pin_factory.close()
+    Device.pin_factory = before
+
+
+@pytest.fixture(params=sorted(REQUIRED))
+def rig(request: pytest.FixtureRequest, tmp_path: Path, pins: MockFactory) -> Rig:
     empty = tmp_path / "empty.png"
     assert cv2.imwrite(str(empty), even_picture(0, 160, 120))
-    makers: dict[str, Maker] = {
-        "continuous": lambda region: ContinuousTrigger(ContinuousOptions(frames=4), region),
-        "fake": lambda region: FakeTrigger(FakeOptions(script=(0, 1, 1, 0, 2, 2, 0)), region),
-        "presence": lambda region: PresenceTrigger(PresenceOptions(empty=empty), region),
+    more: dict[str, dict[str, object]] = {
+        "continuous": {"frames": 4},
+        "fake": {"script": (0, 1, 1, 0, 2, 2, 0)},
+        "gpio": {"debounce_s": 0.0},
+        "interval": {"frames": 2},
+        "presence": {"empty": empty},
     }
-    return makers[request.param]
+    options = REQUIRED[request.param] | more[request.param]
+
+    def before_frame(index: int) -> None:
+        if index in {2, 8}:
+            pins.pin(17).drive_high()
+            pins.pin(17).drive_low()
+
+    return Rig(lambda region: make(request.param, options, region), before_frame)
 
 
-def test_every_registered_trigger_is_under_the_contract() -> None:
-    assert TRIGGERS.names() == ["continuous", "fake", "presence"]
-
-
-@pytest.mark.parametrize("name", ["continuous", "fake", "presence"])
-def test_contract_options_have_defaults(name: str) -> None:
+def make(name: str, options: dict[str, object], region: Box | None = None) -> Trigger[Any]:
     family = TRIGGERS.load(name)
-    family(family.Options(), None)
+    return family(msgspec.convert(options, family.Options), region)
 
 
-def test_contract_numbers_rise_from_one_and_an_ended_part_is_not_seen_again(make: Maker) -> None:
-    trigger = make(None)
-    seen: list[int] = []
-    ended: list[int] = []
+def watch(rig: Rig, trigger: Trigger[Any]) -> Seen:
+    """Show 16 frames, taken at ten a second from now on, with a bright part in some."""
+    seen = Seen()
+    start_ns = time.monotonic_ns()
     for index in range(16):
+        rig.before_frame(index)
         picture = even_picture(0, 160, 120)
         if index % 8 in {2, 3, 4}:
             picture[40:80, 60:100] = 200
-        observation = trigger.observe(picture, index * 100_000_000)
-        assert not {sighting.part for sighting in observation.sightings} & set(ended)
-        seen += [sighting.part for sighting in observation.sightings]
-        ended += observation.ended
-    assert seen == sorted(seen)
-    assert sorted(set(seen)) == list(range(1, max(seen) + 1))
-    assert ended == sorted(set(ended))
-    assert max(seen) >= 2
+        taken_ns = start_ns + index * FRAME_NS
+        told = [begun.part for begun in trigger.begun(taken_ns)]
+        assert not set(told) & {*seen.told, *seen.sighted, *seen.ended}
+        observation = trigger.observe(picture, taken_ns)
+        sighted = [sighting.part for sighting in observation.sightings]
+        assert not set(sighted) & set(seen.ended)
+        seen.told += told
+        seen.sighted += sighted
+        seen.ended += observation.ended
+        seen.observations.append(observation)
+    return seen
 
 
-def test_contract_boxes_lie_in_the_region(make: Maker) -> None:
+def test_every_registered_trigger_is_under_the_contract() -> None:
+    assert TRIGGERS.names() == ["continuous", "fake", "gpio", "interval", "presence"]
+    assert TRIGGERS.names() == sorted(REQUIRED)
+
+
+@pytest.mark.usefixtures("pins")
+@pytest.mark.parametrize("name", sorted(REQUIRED))
+def test_contract_other_options_have_defaults(name: str) -> None:
+    make(name, REQUIRED[name]).close()
+
+
+def test_contract_numbers_rise_from_one_and_an_ended_part_is_not_seen_again(rig: Rig) -> None:
+    seen = watch(rig, rig.make(None))
+    assert seen.sighted == sorted(seen.sighted)
+    assert sorted(set(seen.sighted)) == list(range(1, max(seen.sighted) + 1))
+    assert seen.ended == sorted(set(seen.ended))
+    assert max(seen.sighted) >= 2
+    assert not sum(observation.unseen for observation in seen.observations)
+
+
+def test_contract_a_part_is_told_of_once_and_in_order(rig: Rig) -> None:
+    trigger = rig.make(None)
+    seen = watch(rig, trigger)
+    assert seen.told == sorted(set(seen.told))
+    later_ns = time.monotonic_ns() + 60 * 10**9
+    told = trigger.begun(later_ns)
+    assert not {begun.part for begun in told} & {*seen.told, *seen.sighted}
+    assert trigger.begun(later_ns) == ()
+
+
+def test_contract_boxes_lie_in_the_region(rig: Rig) -> None:
     region = Box(40, 20, 100, 80)
-    trigger = make(region)
-    boxes = []
-    for index in range(8):
-        picture = even_picture(0, 160, 120)
-        picture[40:80, 60:100] = 200
-        observation = trigger.observe(picture, index * 100_000_000)
-        boxes += [sighting.box for sighting in observation.sightings]
+    seen = watch(rig, rig.make(region))
+    boxes = [one.box for observation in seen.observations for one in observation.sightings]
     assert boxes
     for box in boxes:
         assert box is not None
@@ -76,10 +148,17 @@ def test_contract_boxes_lie_in_the_region(make: Maker) -> None:
         assert box.bottom <= region.bottom
 
 
-@pytest.mark.parametrize("name", ["continuous", "presence"])
+def test_contract_closing_twice_does_no_harm(rig: Rig) -> None:
+    trigger = rig.make(None)
+    trigger.close()
+    trigger.close()
+    rig.make(None).close()
+
+
+@pytest.mark.usefixtures("pins")
+@pytest.mark.parametrize("name", sorted(REQUIRED.keys() - {"fake"}))
 def test_a_region_outside_the_frame_is_a_configuration_error(name: str) -> None:
-    family = TRIGGERS.load(name)
-    trigger = family(family.Options(), Box(100, 0, 61, 120))
+    trigger = make(name, REQUIRED[name], Box(100, 0, 61, 120))
     with pytest.raises(ConfigError, match=r"160x120, got 100,0,61,120 .*correct the region"):
         trigger.observe(even_picture(0, 160, 120), 1)
 

@@ -167,6 +167,14 @@ def _add_policy(group: "argparse._ArgumentGroup") -> None:
         default=PolicyTargets.vote_frames,
         help="frames of a part that are voted into one verdict (%(default)s)",
     )
+    group.add_argument(
+        "--vote-needed",
+        metavar="K",
+        type=int,
+        default=PolicyTargets.vote_needed,
+        help="judge each frame, and let K of them reject a part "
+        "(default: judge the mean of their log-odds)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -197,6 +205,7 @@ def run(arguments: argparse.Namespace) -> int:
             confidence=arguments.confidence,
             every_class=arguments.every_class,
             vote_frames=arguments.vote_frames,
+            vote_needed=arguments.vote_needed,
         ),
         repair=RepairOptions(repair=arguments.repair, minimum_fidelity=arguments.min_fidelity),
         further=tuple(arguments.further),

@@ -1,8 +1,10 @@
 """What an inference engine must do: run one model, one input at a time."""
 
 import abc
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from linegate_bundle.manifest import Engine, ModelEntry, ModelFormat
@@ -43,19 +45,37 @@ class Backend(abc.ABC):
         """Name, version and kernel of the engine."""
 
     @abc.abstractmethod
-    def invoke(self, tensor: Tensor) -> dict[str, Tensor]:
+    def invoke(self, tensor: Tensor, outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
         """Run the model once.
 
         Args:
             tensor: the input, of ``entry.input``'s shape and dtype.
+            outputs: signature names of the outputs that are wanted; None wants all.
 
         Returns:
-            The outputs by signature name, as stored (not dequantized). They stay
-            valid until the next call only.
+            The outputs by signature name, as stored (not dequantized); new arrays.
 
         Raises:
             EngineError: wrong shape or dtype, or the engine failed.
         """
+
+    def invoke_batch(self, tensors: Tensor, outputs: Sequence[str]) -> dict[str, Tensor]:
+        """Run the model on several inputs, one by one unless the engine can take them at once.
+
+        Args:
+            tensors: the inputs, of shape ``(n, ...)`` where :meth:`invoke` takes ``(1, ...)``.
+            outputs: signature names of the outputs that are wanted.
+
+        Returns:
+            The outputs by signature name, of shape ``(n, ...)``; the same bytes as one by one.
+
+        Raises:
+            EngineError: as :meth:`invoke`.
+        """
+        given = [
+            self.invoke(tensors[number : number + 1], outputs) for number in range(len(tensors))
+        ]
+        return {name: np.concatenate([one[name] for one in given]) for name in outputs}
 
     @abc.abstractmethod
     def close(self) -> None:

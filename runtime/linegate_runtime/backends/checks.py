@@ -11,7 +11,8 @@ from linegate_bundle.manifest import ModelEntry, TensorSpec
 
 def check_tensor(tensor: npt.NDArray[Any], spec: TensorSpec) -> None:
     """Raise :class:`EngineError` unless an input has the shape and dtype of ``spec``."""
-    if tensor.shape != spec.shape or tensor.dtype != spec.dtype.value:
+    # The name, because making a dtype of it for each frame would take longer.
+    if tensor.shape != spec.shape or tensor.dtype.name != spec.dtype.value:
         raise EngineError(
             f"expected an input {spec.name!r} of {spec.dtype.value} {spec.shape}, "
             f"got {tensor.dtype} {tensor.shape}"

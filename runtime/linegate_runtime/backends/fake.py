@@ -1,5 +1,6 @@
 """An engine without a model, for tests and for trying out a line."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -47,7 +48,7 @@ class FakeBackend(Backend):
         """Always the same."""
         return Engine(name="fake", version="1.0.0", kernel="mean-brightness")
 
-    def invoke(self, tensor: Tensor) -> dict[str, Tensor]:
+    def invoke(self, tensor: Tensor, outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
         """See :meth:`Backend.invoke`."""
         check_tensor(tensor, self._entry.input)
         if self._closed:
@@ -59,6 +60,7 @@ class FakeBackend(Backend):
         return {
             one.name: _stored(logits if one.name == LOGITS else np.zeros(one.shape), one)
             for one in self._entry.outputs
+            if outputs is None or one.name in outputs
         }
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """ONNX models, run by onnxruntime on the CPU."""
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from linegate_bundle.errors import EngineError
@@ -55,16 +56,17 @@ class OnnxBackend(Backend):
         """Always the CPU provider."""
         return self._engine
 
-    def invoke(self, tensor: Tensor) -> dict[str, Tensor]:
+    def invoke(self, tensor: Tensor, outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
         """See :meth:`Backend.invoke`."""
         check_tensor(tensor, self._entry.input)
         if self._session is None:
             raise EngineError(f"{self._entry.file} is closed")
         try:
-            values = self._session.run(self._outputs, {self._entry.input.name: tensor})
+            names = self._outputs if outputs is None else outputs
+            values = self._session.run(names, {self._entry.input.name: tensor})
         except Exception as error:  # its own classes share no base but Exception
             raise EngineError(f"{self._entry.file} failed: {error}") from error
-        return dict(zip(self._outputs, values, strict=True))
+        return dict(zip(names, values, strict=True))
 
     def close(self) -> None:
         """See :meth:`Backend.close`."""

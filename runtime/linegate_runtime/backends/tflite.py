@@ -1,9 +1,11 @@
 """TensorFlow Lite models, run by ai-edge-litert or else by tflite-runtime."""
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
 import logging
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,6 +50,10 @@ class TfliteBackend(Backend):
         _log.debug("%s: %s", package, log.text)
         check_signature(entry, _shapes(inputs), _shapes(outputs))
         self._interpreter: Any = interpreter
+        self._open_more = functools.partial(
+            module.Interpreter, model_content=content, num_threads=threads
+        )
+        self._batched: tuple[int, Any] = (0, None)
         self._input_index = inputs[entry.input.name]["index"]
         self._output_indices = {
             tensor.name: outputs[tensor.name]["index"] for tensor in entry.outputs
@@ -69,7 +75,7 @@ class TfliteBackend(Backend):
         """The kernel is ``xnnpack`` or ``builtin``, as the interpreter itself reports."""
         return self._engine
 
-    def invoke(self, tensor: Tensor) -> dict[str, Tensor]:
+    def invoke(self, tensor: Tensor, outputs: Sequence[str] | None = None) -> dict[str, Tensor]:
         """See :meth:`Backend.invoke`."""
         check_tensor(tensor, self._entry.input)
         interpreter = self._interpreter
@@ -80,11 +86,46 @@ class TfliteBackend(Backend):
             interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise EngineError(f"{self._entry.file} failed: {error}") from error
-        return {name: interpreter.get_tensor(index) for name, index in self._output_indices.items()}
+        names = self._output_indices if outputs is None else outputs
+        return {name: interpreter.get_tensor(self._output_indices[name]) for name in names}
+
+    def invoke_batch(self, tensors: Tensor, outputs: Sequence[str]) -> dict[str, Tensor]:
+        """See :meth:`Backend.invoke_batch`; in one pass where the graph can be resized."""
+        if self._interpreter is None:
+            raise EngineError(f"{self._entry.file} is closed")
+        if self._batched[0] != len(tensors):
+            self._batched = (len(tensors), self._resized(tensors.shape))
+        interpreter = self._batched[1]
+        if interpreter is None:
+            return super().invoke_batch(tensors, outputs)
+        check_tensor(tensors[:1], self._entry.input)
+        try:
+            interpreter.set_tensor(self._input_index, tensors)
+            interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise EngineError(f"{self._entry.file} failed: {error}") from error
+        return {name: interpreter.get_tensor(self._output_indices[name]) for name in outputs}
+
+    def _resized(self, shape: tuple[int, ...]) -> Any:
+        """Return an interpreter for a whole batch; None if the graph has its shape fixed."""
+        try:
+            with captured_native_log():
+                interpreter = self._open_more()
+                interpreter.resize_tensor_input(self._input_index, shape, strict=False)
+                interpreter.allocate_tensors()
+                interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            _log.info("%s takes its inputs one by one: %s", self._entry.file, error)
+            return None
+        batches = {
+            interpreter.get_tensor(index).shape[0] for index in self._output_indices.values()
+        }
+        return interpreter if batches == {shape[0]} else None
 
     def close(self) -> None:
         """See :meth:`Backend.close`."""
         self._interpreter = None
+        self._batched = (0, None)
 
 
 def _import_interpreter() -> tuple[str, Any]:

@@ -11,11 +11,11 @@ from linegate_bundle.decide import Decision
 from linegate_bundle.errors import DataError
 from linegate_bundle.manifest import Manifest
 from linegate_runtime.classify import Classified, classify
+from linegate_runtime.commands.arguments import positive_integer
 from linegate_runtime.commands.options import (
     add_bundle,
     add_engine,
     open_bundle,
-    positive_integer,
 )
 from linegate_runtime.model import Model
 

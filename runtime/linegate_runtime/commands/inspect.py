@@ -7,7 +7,14 @@ import msgspec
 
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.command import Command
-from linegate_bundle.manifest import ArtifactAccuracy, Guarantee, Manifest, PreprocessSpec, Risk
+from linegate_bundle.manifest import (
+    ArtifactAccuracy,
+    Guarantee,
+    Manifest,
+    PreprocessSpec,
+    Risk,
+    VotePolicy,
+)
 from linegate_runtime.commands.options import add_bundle, open_bundle
 
 
@@ -73,9 +80,15 @@ def _decision(manifest: Manifest) -> list[tuple[str, str]]:
         ("accept", f"probability of a defect at most {policy.accept_at_most:.3f}"),
         ("reject", f"probability of a defect at least {policy.reject_at_least:.3f}"),
         ("unsure", "in between"),
-        ("vote", f"{policy.vote.frames} frames a part, {policy.vote.method.value}"),
+        ("vote", _vote(policy.vote)),
         *_certificate(manifest),
     ]
+
+
+def _vote(vote: VotePolicy) -> str:
+    if vote.needed is None:
+        return f"{vote.frames} frames a part, {vote.method.value}"
+    return f"{vote.frames} frames a part, {vote.needed} of them reject it"
 
 
 def _certificate(manifest: Manifest) -> list[tuple[str, str]]:

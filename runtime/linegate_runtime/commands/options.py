@@ -5,7 +5,8 @@ from pathlib import Path
 
 import linegate_runtime
 from linegate_bundle.bundle import Bundle
-from linegate_runtime.model import DEFAULT_ENGINE
+from linegate_runtime.commands.arguments import positive_integer
+from linegate_runtime.engine_names import DEFAULT_ENGINE
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +29,6 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="threads of one inference (default: %(default)s)",
     )
-
-
-def positive_integer(text: str) -> int:
-    """Read a whole number from 1 up."""
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
-    return number
 
 
 def open_bundle(path: Path) -> Bundle:

@@ -1,15 +1,16 @@
-"""``linegate run``: live inspection of one camera.
+"""``linegate run``: live inspection of one or more cameras.
 
-The camera's process starts before anything heavy is imported, so that the camera
+The cameras' processes start before anything heavy is imported, so that the camera
 opens while Python loads OpenCV and the engine; hence the imports in functions.
 """
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 
 from linegate_bundle.command import Command
-from linegate_runtime.geometry import Box, Size
+from linegate_runtime.commands.arguments import positive_integer, region, seconds, size
 from linegate_runtime.signals import stop_on_signals
 
 _DESCRIPTION = """\
@@ -28,16 +29,19 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     camera.add_argument(
         "--camera",
         metavar="ADDRESS",
-        help="http://, rtsp://, a device number, a video file or a folder of images",
+        help="http://, rtsp://, a device number, csi:0, a video file, a folder of images or a "
+        "recording",
     )
     camera.add_argument(
-        "--source", metavar="NAME", help="mjpeg, opencv, folder or fake (default: by the address)"
+        "--source",
+        metavar="NAME",
+        help="mjpeg, opencv, picamera2, folder, replay or fake (default: by the address)",
     )
     parts = parser.add_argument_group("parts")
     parts.add_argument(
         "--trigger",
         metavar="NAME",
-        help="presence (default), continuous or an added trigger",
+        help="presence (default), continuous, interval, gpio or an added trigger",
     )
     parts.add_argument(
         "--empty",
@@ -47,13 +51,13 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     parts.add_argument(
         "--part-size",
-        type=_size,
+        type=size,
         metavar="WxH",
         help="crop of this size in pixels, centred on the part (default: the part's own edges)",
     )
     parts.add_argument(
         "--region",
-        type=_region,
+        type=region,
         metavar="X,Y,W,H",
         help="look only there, in pixels (default: the whole frame)",
     )
@@ -62,7 +66,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--engine", metavar="NAME", help="tflite (default), onnx or an added engine"
     )
     engine.add_argument(
-        "--threads", type=_whole, metavar="N", help="threads of one inference (default: 1)"
+        "--threads",
+        type=positive_integer,
+        metavar="N",
+        help="threads of one inference (default: 1)",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -74,14 +81,21 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--json", action="store_true", help="verdicts as JSON lines on the standard output"
     )
+    parser.add_argument(
+        "--allow-looser",
+        action="store_true",
+        help="let [verdict] of the configuration be looser than the bundle; every row says so",
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with all of this")
-    parser.add_argument("--parts", type=_whole, metavar="N", help="end after so many parts")
-    parser.add_argument("--seconds", type=_seconds, metavar="S", help="end after so long")
+    parser.add_argument(
+        "--parts", type=positive_integer, metavar="N", help="end after so many parts"
+    )
+    parser.add_argument("--seconds", type=seconds, metavar="S", help="end after so long")
 
 
 def _run(options: argparse.Namespace) -> int:
     from linegate_runtime.capture import Capture  # noqa: PLC0415
-    from linegate_runtime.config import Overrides, load_config  # noqa: PLC0415
+    from linegate_runtime.config_file import Overrides, load_config  # noqa: PLC0415
 
     config = load_config(
         options.config,
@@ -99,51 +113,21 @@ def _run(options: argparse.Namespace) -> int:
     )
     # Before numpy loads: its threads for linear algebra would only cost start-up time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with stop_on_signals() as is_stopped, Capture(config.camera) as capture:
+    with stop_on_signals() as is_stopped, contextlib.ExitStack() as stack:
+        captures = [
+            stack.enter_context(Capture(camera.request, camera.name)) for camera in config.cameras
+        ]
         from linegate_runtime.live import Wishes, inspect_live  # noqa: PLC0415
         from linegate_runtime.loop import Limits  # noqa: PLC0415
 
         wishes = Wishes(
             limits=Limits(parts=options.parts, seconds=options.seconds),
             json_lines=options.json,
+            allow_looser=options.allow_looser,
             is_stopped=is_stopped,
         )
-        inspect_live(options.bundle, config, capture, wishes)
+        inspect_live(options.bundle, config, captures, wishes)
     return 0
-
-
-def _whole(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 up, got {text}")
-    return number
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {text}")
-    return seconds
-
-
-def _size(text: str) -> Size:
-    try:
-        width, height = (_whole(number) for number in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected WxH such as 300x300, got {text}") from None
-    return Size(width, height)
-
-
-def _region(text: str) -> Box:
-    try:
-        x, y, width, height = (int(number) for number in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected X,Y,W,H such as 0,60,640,360, got {text}"
-        ) from None
-    if min(x, y) < 0 or min(width, height) < 1:
-        raise argparse.ArgumentTypeError(f"expected X,Y from 0 and W,H from 1 up, got {text}")
-    return Box(x, y, width, height)
 
 
 COMMAND = Command(

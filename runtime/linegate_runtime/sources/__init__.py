@@ -5,6 +5,7 @@ from pathlib import Path
 
 from linegate_runtime.registry import Registry
 from linegate_runtime.sources.base import Captured, Source, SourceOptions
+from linegate_runtime.sources.recording_index import INDEX_NAME
 
 SOURCES = Registry(
     "source",
@@ -12,7 +13,9 @@ SOURCES = Registry(
     {
         "mjpeg": "linegate_runtime.sources.mjpeg:MjpegSource",
         "opencv": "linegate_runtime.sources.opencv:OpenCvSource",
+        "picamera2": "linegate_runtime.sources.picamera2:Picamera2Source",
         "folder": "linegate_runtime.sources.folder:FolderSource",
+        "replay": "linegate_runtime.sources.replay:ReplaySource",
         "fake": "linegate_runtime.sources.fake:FakeSource",
     },
 )
@@ -24,8 +27,10 @@ def source_for(address: str) -> str:
     """Return the name of the source that an address is meant for, if none is given."""
     if address.lower().startswith("http://"):
         return "mjpeg"
+    if address.partition(":")[0] == "csi":
+        return "picamera2"
     if not _URL.match(address) and Path(address).is_dir():
-        return "folder"
+        return "replay" if (Path(address) / INDEX_NAME).is_file() else "folder"
     return "opencv"
 
 

@@ -6,9 +6,11 @@ import time
 import numpy as np
 
 from linegate_bundle.errors import CameraError, ConfigError
-from linegate_runtime.sources.base import Captured, Source, SourceOptions
+from linegate_runtime.sources.base import Captured, Source, SourceOptions, check_settings
 
 _ADDRESS = re.compile(r"([1-9][0-9]{0,3})x([1-9][0-9]{0,3})@([1-9][0-9]{0,2})(?:#([0-9]{1,9}))?")
+
+_DARKEST = 20
 
 
 class FakeSource(Source):
@@ -17,10 +19,11 @@ class FakeSource(Source):
     The address is ``WIDTHxHEIGHT@FPS`` for a camera without end, or
     ``WIDTHxHEIGHT@FPS#FRAMES`` for one that is lost after so many frames' time. The
     frame at index ``k`` (time since the start, in frame periods) has the value
-    ``k % 256``, so a reader sees which frame it got.
+    ``20 + k % 236``, never black, so a reader sees which frame it got.
     """
 
     def __init__(self, options: SourceOptions) -> None:
+        check_settings(type(self), options)
         match = _ADDRESS.fullmatch(options.address)
         if match is None:
             raise ConfigError(
@@ -43,7 +46,7 @@ class FakeSource(Source):
             raise CameraError(f"expected a frame, the fake camera gives only {self._count}")
         due_ns = self._start_ns + round(self._index * period_ns)
         time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
-        self._pixels[:] = self._index % 256
+        self._pixels[:] = _DARKEST + self._index % (256 - _DARKEST)
         return Captured(pixels=self._pixels, monotonic_ns=time.monotonic_ns())
 
     def close(self) -> None:

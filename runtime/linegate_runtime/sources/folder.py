@@ -5,13 +5,14 @@ from pathlib import Path
 
 from linegate_bundle.errors import ConfigError
 from linegate_bundle.images import find_images, read_image
-from linegate_runtime.sources.base import Captured, Source, SourceOptions
+from linegate_runtime.sources.base import Captured, Source, SourceOptions, check_settings
 
 
 class FolderSource(Source):
     """Gives every image of a folder once, sorted by path, as fast as they are taken."""
 
     def __init__(self, options: SourceOptions) -> None:
+        check_settings(type(self), options)
         folder = Path(options.address)
         if not folder.is_dir():
             raise ConfigError(f"expected a folder of images, {folder} is none")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from linegate_bundle.errors import CameraError, ConfigError, DataError
 from linegate_bundle.images import decode_image
-from linegate_runtime.sources.base import Captured, Source, SourceOptions
+from linegate_runtime.sources.base import Captured, Source, SourceOptions, check_settings
 from linegate_runtime.sources.multipart import (
     LARGEST_HEAD,
     MultipartParser,
@@ -34,6 +34,7 @@ class MjpegSource(Source):
     """A stream at ``http://[USER:PASSWORD@]HOST[:PORT]/PATH``."""
 
     def __init__(self, options: SourceOptions) -> None:
+        check_settings(type(self), options)
         self._options = options
         deadline = time.monotonic() + options.open_timeout_s
         with _faults(f"expected a stream within {options.open_timeout_s:g} s, got no answer"):

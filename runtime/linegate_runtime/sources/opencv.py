@@ -13,7 +13,8 @@ import numpy as np
 
 from linegate_bundle.errors import CameraError, ConfigError
 from linegate_bundle.images import silence_opencv
-from linegate_runtime.sources.base import Captured, Source, SourceOptions
+from linegate_runtime.sources.base import SETTINGS, Captured, Source, SourceOptions, check_settings
+from linegate_runtime.sources.v4l2 import open_device
 
 if TYPE_CHECKING:
     from linegate_bundle.preprocess import UInt8Array
@@ -33,17 +34,21 @@ class OpenCvSource(Source):
     Addresses: a number or ``/dev/video0`` (USB and other V4L2 cameras),
     ``rtsp://``, ``https://`` and other network streams, or the path of a video file.
     FFmpeg, which decodes streams, shows damaged pictures as if they were whole.
+    Exposure, gain and white balance can be set for V4L2 cameras only.
     """
 
+    settings = frozenset(SETTINGS)
+
     def __init__(self, options: SourceOptions) -> None:
+        check_settings(type(self), options)
         self._options = options
         self._buffer: UInt8Array | None = None
         started = time.monotonic()
         _quieten(options)
         if _scheme(options.address) in _STREAMS:
             self._capture = _open_stream(options)
-        elif _DEVICE.fullmatch(options.address):
-            self._capture = _open_device(options)
+        elif _is_device(options.address):
+            self._capture = open_device(options)
         else:
             self._capture = cv2.VideoCapture(options.address, cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
@@ -52,7 +57,12 @@ class OpenCvSource(Source):
     @classmethod
     def is_live(cls, address: str) -> bool:
         """See :meth:`Source.is_live`; only a video file is not."""
-        return _scheme(address) in _STREAMS or _DEVICE.fullmatch(address) is not None
+        return _scheme(address) in _STREAMS or _is_device(address)
+
+    @classmethod
+    def settable(cls, address: str) -> frozenset[str]:
+        """See :meth:`Source.settable`."""
+        return cls.settings if _is_device(address) else frozenset()
 
     def read(self) -> Captured | None:
         """See :meth:`Source.read`."""
@@ -85,6 +95,10 @@ def _scheme(address: str) -> str:
     return scheme.lower() if separator else ""
 
 
+def _is_device(address: str) -> bool:
+    return _DEVICE.fullmatch(address) is not None
+
+
 def _quieten(options: SourceOptions) -> None:
     # OpenCV and FFmpeg write to stderr what our own error says better. This is the
     # capture's own process, so its environment is ours to set.
@@ -106,25 +120,10 @@ def _open_stream(options: SourceOptions) -> cv2.VideoCapture:
     return cv2.VideoCapture(options.address, cv2.CAP_FFMPEG, parameters)
 
 
-def _open_device(options: SourceOptions) -> cv2.VideoCapture:
-    number = re.fullmatch(r"(?:/dev/video)?([0-9]{1,3})", options.address)
-    capture = cv2.VideoCapture(int(number[1]) if number else options.address, cv2.CAP_V4L2)
-    if options.size is not None:
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, options.size.width)
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, options.size.height)
-    if options.fps is not None:
-        capture.set(cv2.CAP_PROP_FPS, options.fps)
-    # Drivers queue several frames by default; each would be one frame period old.
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-    return capture
-
-
 def _why_not(options: SourceOptions, elapsed_s: float) -> str:
     """Say why an address did not open, which OpenCV does not tell."""
     parts = urllib.parse.urlsplit(options.address)
     if parts.scheme.lower() not in _STREAMS:
-        if _DEVICE.fullmatch(options.address):
-            return "expected a camera, the device is absent, busy or gives no video"
         if not Path(options.address).exists():
             raise ConfigError(
                 f"expected a camera, a stream, a video file or a folder, got {options.address!r}; "

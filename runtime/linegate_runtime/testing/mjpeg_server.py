@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import cv2
+import numpy as np
 
 from linegate_bundle.errors import DataError
 from linegate_bundle.preprocess import UInt8Array
@@ -19,6 +20,12 @@ FrameAt = Callable[[float], bytes | UInt8Array]
 """Takes seconds, returns a JPEG file or a BGR uint8 picture of shape ``(h, w, 3)``."""
 
 _BOUNDARY = "linegate"
+
+_FLICKER_SIDE = 8
+"""One block of a JPEG file, in pixels."""
+
+_FLICKER = 4
+"""In grey levels: enough to outlast the JPEG coding."""
 
 _LOOK_UP_S = 0.05
 """How often a hung stream looks whether it may go on."""
@@ -29,7 +36,8 @@ class MjpegServer:
 
     Time begins with the first client and goes on through :meth:`kill` and
     :meth:`restart`, as a belt does while the camera is away. A client that comes
-    late or is slow misses frames.
+    late or is slow misses frames. No two pictures are quite the same, as with any sensor:
+    a block in the last corner flickers.
 
     Args:
         frame_at: what the camera shows so many seconds after the first client came;
@@ -53,6 +61,8 @@ class MjpegServer:
         self._started = threading.Lock()
         self._flowing = threading.Event()
         self._flowing.set()
+        self._is_frozen = False
+        self._last: bytes | None = None
         self._server: _Server | None = None
 
     @property
@@ -72,6 +82,14 @@ class MjpegServer:
     def resume(self) -> None:
         """End :meth:`hang`."""
         self._flowing.set()
+
+    def freeze(self) -> None:
+        """Send the last picture again and again, as a camera whose sensor has stopped."""
+        self._is_frozen = True
+
+    def thaw(self) -> None:
+        """End :meth:`freeze`."""
+        self._is_frozen = False
 
     def kill(self) -> None:
         """Drop all connections and refuse new ones."""
@@ -98,14 +116,18 @@ class MjpegServer:
                 return
             if not self._flowing.wait(_LOOK_UP_S):
                 continue
-            content = self._encode(self._frame_at(index / self._fps))
+            content = self._content(index)
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}"
             send(head.encode() + b"\r\n\r\n" + content + b"\r\n")
 
-    def _encode(self, frame: bytes | UInt8Array) -> bytes:
-        if isinstance(frame, bytes):
-            return frame
-        return encode_jpeg(frame, self._quality)
+    def _content(self, index: int) -> bytes:
+        if self._is_frozen and self._last is not None:
+            return self._last
+        frame = self._frame_at(index / self._fps)
+        if not isinstance(frame, bytes):
+            frame = encode_jpeg(_flicker(frame, index), self._quality)
+        self._last = frame
+        return frame
 
     def __enter__(self) -> Self:
         self.restart()
@@ -119,6 +141,14 @@ class MjpegServer:
     ) -> None:
         self.resume()
         self.kill()
+
+
+def _flicker(picture: UInt8Array, index: int) -> UInt8Array:
+    picture = picture.copy()
+    corner = picture[-_FLICKER_SIDE:, -_FLICKER_SIDE:]
+    change = _FLICKER * (index % 4 - 1)
+    np.copyto(corner, np.clip(corner.astype(np.int16) + change, 0, 255), casting="unsafe")
+    return picture
 
 
 def encode_jpeg(picture: UInt8Array, quality: int = 95) -> bytes:

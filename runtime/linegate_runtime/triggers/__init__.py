@@ -1,7 +1,7 @@
 """Triggers by name."""
 
 from linegate_runtime.registry import Registry
-from linegate_runtime.triggers.base import Observation, Sighting, Trigger, TriggerOptions
+from linegate_runtime.triggers.base import Begun, Observation, Sighting, Trigger, TriggerOptions
 
 TRIGGERS = Registry(
     "trigger",
@@ -9,8 +9,10 @@ TRIGGERS = Registry(
     {
         "continuous": "linegate_runtime.triggers.continuous:ContinuousTrigger",
         "presence": "linegate_runtime.triggers.presence:PresenceTrigger",
+        "interval": "linegate_runtime.triggers.interval:IntervalTrigger",
+        "gpio": "linegate_runtime.triggers.gpio:GpioTrigger",
         "fake": "linegate_runtime.triggers.fake:FakeTrigger",
     },
 )
 
-__all__ = ["TRIGGERS", "Observation", "Sighting", "Trigger", "TriggerOptions"]
+__all__ = ["TRIGGERS", "Begun", "Observation", "Sighting", "Trigger", "TriggerOptions"]

@@ -28,6 +28,19 @@ class Sighting:
 
 
 @dataclasses.dataclass(frozen=True)
+class Begun:
+    """A part that is known to be there, though no frame may have shown it yet.
+
+    Attributes:
+        part: its number, see :class:`Sighting`.
+        monotonic_ns: ``time.monotonic_ns()`` when it came; its deadline runs from then.
+    """
+
+    part: int
+    monotonic_ns: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Observation:
     """What a trigger sees in one frame.
 
@@ -35,11 +48,16 @@ class Observation:
         sightings: parts to judge in this frame.
         ended: numbers of parts that leave or have gone; they will not be seen again.
         unseen: how many parts have gone that were never wholly in view.
+        noticed: what the trigger sees besides, such as parts that are not yet wholly in
+            view; for people who set it up.
+        state: what it is doing, in a few words for the same people.
     """
 
     sightings: tuple[Sighting, ...] = ()
     ended: tuple[int, ...] = ()
     unseen: int = 0
+    noticed: tuple[Box, ...] = ()
+    state: str = ""
 
 
 class TriggerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,16 +87,31 @@ class Trigger(abc.ABC, Generic[OptionsT]):
     def __init__(self, options: OptionsT, region: Box | None = None) -> None: ...
 
     @abc.abstractmethod
-    def observe(self, pixels: "UInt8Array", monotonic_ns: int) -> Observation:
+    def observe(self, pixels: "UInt8Array", taken_ns: int) -> Observation:
         """Look at the next frame.
 
         Args:
             pixels: BGR uint8 of shape ``(height, width, 3)``.
-            monotonic_ns: when it was captured; rises from call to call.
+            taken_ns: when it was taken, see :class:`~linegate_runtime.frame.Frame`; rises
+                from call to call.
 
         Raises:
             ConfigError: the frame does not fit the region or a taught picture.
         """
+
+    def begun(self, now_ns: int) -> tuple[Begun, ...]:
+        """Return the parts that have come since the last call and are known without a frame.
+
+        Triggers that see parts only in frames have none.
+
+        Args:
+            now_ns: ``time.monotonic_ns()``.
+        """
+        del now_ns
+        return ()
+
+    def close(self) -> None:
+        """Let go what the trigger holds, such as a pin; a second call does nothing."""
 
 
 def check_region(region: Box | None, pixels: "UInt8Array") -> Box:

@@ -35,9 +35,9 @@ class ContinuousTrigger(Trigger[ContinuousOptions]):
         self._region = region
         self._seen = 0
 
-    def observe(self, pixels: UInt8Array, monotonic_ns: int) -> Observation:
+    def observe(self, pixels: UInt8Array, taken_ns: int) -> Observation:
         """See :meth:`Trigger.observe`."""
-        del monotonic_ns
+        del taken_ns
         check_region(self._region, pixels)
         part = self._seen // self._frames + 1
         self._seen += 1

@@ -30,9 +30,9 @@ class FakeTrigger(Trigger[FakeOptions]):
         self._region = region
         self._present = 0
 
-    def observe(self, pixels: UInt8Array, monotonic_ns: int) -> Observation:
+    def observe(self, pixels: UInt8Array, taken_ns: int) -> Observation:
         """See :meth:`Trigger.observe`."""
-        del pixels, monotonic_ns
+        del pixels, taken_ns
         before, self._present = self._present, next(self._script, 0)
         present = self._present
         return Observation(

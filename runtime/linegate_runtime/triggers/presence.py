@@ -73,7 +73,7 @@ class PresenceTrigger(Trigger[PresenceOptions]):
         """Take a picture of the empty scene, BGR uint8 of the frames' shape, as if configured."""
         self._empty = empty
 
-    def observe(self, pixels: UInt8Array, monotonic_ns: int) -> Observation:
+    def observe(self, pixels: UInt8Array, taken_ns: int) -> Observation:
         """See :meth:`Trigger.observe`."""
         region = check_region(self._region, pixels)
         view = pixels[region.y : region.bottom, region.x : region.right]
@@ -82,12 +82,12 @@ class PresenceTrigger(Trigger[PresenceOptions]):
         scene, tracker = self._scene, self._tracker
         if scene is None or tracker is None:
             self._learn(view)
-            return Observation()
+            return Observation(state="learning the empty scene")
         blobs = scene.blobs(view)
         size = self._options.part_size
         if size is not None:
             blobs = merge(blobs, size.width * _SIZE_SLACK, size.height * _SIZE_SLACK)
-        update = tracker.update(blobs, monotonic_ns / 1e9)
+        update = tracker.update(blobs, taken_ns / 1e9)
         return Observation(
             sightings=tuple(
                 self._sighting(track.number, scene.refine(view, track.blob), region)
@@ -96,6 +96,8 @@ class PresenceTrigger(Trigger[PresenceOptions]):
             ),
             ended=tuple(track.number for track in update.over if track.number is not None),
             unseen=update.unseen,
+            noticed=tuple(_box(blob, None, region) for blob in blobs),
+            state="a part is wholly in view" if update.whole else "waiting for a part",
         )
 
     def _begin(self, pixels: UInt8Array, region: Box) -> None:

@@ -39,7 +39,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     part: int
     verdict: Verdict
     monotonic_ns: int
-    frame_age_ms: float
+    frame_age_ms: float | None
     latency_ms: float | None
 
 
@@ -144,6 +144,9 @@ def _match(rows: Sequence[Row], passages: Sequence[Passage], start_s: float) -> 
     """
     found: list[list[Verdict]] = [[] for _ in range(len(passages) + 1)]
     for row in rows:
+        if row.frame_age_ms is None:  # no frame showed it
+            found[-1].append(row.verdict)
+            continue
         captured_s = row.monotonic_ns / 1e9 - row.frame_age_ms / 1e3
         frame = (captured_s - start_s) * FRAMES_PER_SECOND
         owner = next(

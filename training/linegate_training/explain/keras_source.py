@@ -37,7 +37,7 @@ from linegate_training.networks.base import LOGITS, Tensor
 NO_THRESHOLDS = DecisionPolicy(
     accept_at_most=0.0,
     reject_at_least=1.0,
-    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=1),
+    vote=VotePolicy(method=VoteMethod.MEAN_LOG_ODDS, frames=1, needed=None),
 )
 """For choosing a label where no thresholds are known yet: all that is not certain is unsure."""
 

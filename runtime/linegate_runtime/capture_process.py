@@ -1,0 +1,219 @@
+"""One run of a camera's process, seen from the parent."""
+
+import contextlib
+import mmap
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from linegate_bundle.errors import CameraError
+from linegate_runtime.capture_protocol import (
+    REFRESH,
+    SLOTS,
+    WANT,
+    Event,
+    FrameReady,
+    NoNewer,
+    Opened,
+    Request,
+    Started,
+    decode_event,
+    encode_line,
+    slot_stride,
+)
+from linegate_runtime.frame import Frame
+
+if TYPE_CHECKING:
+    from linegate_bundle.preprocess import UInt8Array
+
+_START_LIMIT_S = 20.0
+"""For starting Python and loading OpenCV, from a cold SD card too."""
+
+_GRACE_S = 1.0
+"""By how much the child may exceed its own time-outs before it counts as hung."""
+
+_REFRESH_LIMIT_S = 0.25
+"""For an answer of the child that needs no frame to come."""
+
+
+class CaptureProcess:
+    """Starts the process; every method raises :class:`CameraError` once it has died or hangs.
+
+    Args:
+        request: what it is to do.
+        frames_before: added to the numbers of its frames.
+
+    Attributes:
+        live: whether the source is live, as far as known.
+        opened: its answer when the first frame had come; None before.
+        steady_since: when that was, by ``time.monotonic()``; None before.
+        deadline: by the same clock, when it counts as hung if nothing comes from it.
+    """
+
+    def __init__(self, request: Request, frames_before: int) -> None:
+        self.live = True
+        self.opened: Opened | None = None
+        self.steady_since: float | None = None
+        self._frames_before = frames_before
+        self._request = request
+        self._slots: UInt8Array | None = None
+        self._lines = bytearray()
+        first_line = encode_line(request)
+        self._memory = _shared_memory()
+        child_input, self._input = os.pipe()
+        self._events, child_events = os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "linegate_runtime.capture_child"),
+                    *(str(self._memory), str(child_events)),
+                ],
+                stdin=child_input,
+                pass_fds=(self._memory, child_events),
+                # Threads for linear algebra, which nobody needs here, cost start-up time.
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                # Ctrl-C in a terminal is for the parent, which ends the child in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._close_descriptors()
+            raise CameraError(f"the camera's process cannot start: {error}") from error
+        finally:
+            os.close(child_input)
+            os.close(child_events)
+        self._wanted = False
+        self.deadline = time.monotonic() + _START_LIMIT_S
+        self._send(first_line)
+
+    @property
+    def descriptor(self) -> int:
+        """What becomes readable when the process says something."""
+        return self._events
+
+    def want(self) -> None:
+        """Ask for the next frame and give the last one back, unless that was done already."""
+        if not self._wanted:
+            self._wanted = True
+            if self.steady_since is not None:
+                self.deadline = time.monotonic() + self._silence_limit_s
+            self._send(WANT)
+
+    def poll(self) -> Event | None:
+        """Return what the process has said, one event a call; None if nothing, at once."""
+        while b"\n" not in self._lines:
+            if _is_readable(self._events, 0):
+                self._receive()
+            elif time.monotonic() >= self.deadline:
+                raise CameraError("expected a frame, the camera's process hangs and was killed")
+            else:
+                return None
+        line, _, rest = self._lines.partition(b"\n")
+        self._lines = rest
+        return self._note(line)
+
+    def refresh(self, event: FrameReady) -> Event:
+        """Exchange a frame that was announced for a newer one, if there is one.
+
+        Returns:
+            The announcement that counts now, or that the source has failed or ended.
+        """
+        self._send(REFRESH)
+        deadline = time.monotonic() + _REFRESH_LIMIT_S
+        while True:
+            answer = self.poll()
+            if isinstance(answer, NoNewer):
+                return event
+            if answer is not None:
+                return answer
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not _is_readable(self._events, left_s):
+                raise CameraError("expected an answer, the camera's process hangs and was killed")
+
+    def take(self, event: FrameReady) -> Frame:
+        """Return the frame that an event announces; it stays until the next want."""
+        if self._slots is None or not 0 <= event.slot < SLOTS:
+            raise CameraError(f"expected a slot of the shared memory, got {event}")
+        return Frame(
+            number=self._frames_before + event.number,
+            monotonic_ns=event.monotonic_ns,
+            taken_ns=event.taken_ns,
+            pixels=self._slots[event.slot],
+        )
+
+    def close(self) -> None:
+        """Kill the process; what it held is freed by the system."""
+        self.process.kill()
+        self.process.wait()
+        self._close_descriptors()
+
+    @property
+    def _silence_limit_s(self) -> float:
+        # While a picture repeats, the child waits longer than for a silent camera.
+        checks = self._request.checks
+        return max(self._request.options.read_timeout_s, checks.frozen_after_s) + _GRACE_S
+
+    def _close_descriptors(self) -> None:
+        for descriptor in (self._input, self._events, self._memory):
+            os.close(descriptor)
+
+    def _send(self, content: bytes) -> None:
+        # If the child is dead, reading its events says so.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._input, content)
+
+    def _receive(self) -> None:
+        received = os.read(self._events, 65536)
+        if not received:
+            code = self.process.wait()
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            raise CameraError(f"expected a frame, the camera's process {how}")
+        self._lines += received
+
+    def _note(self, line: bytes | bytearray) -> Event:
+        try:
+            event = decode_event(bytes(line))
+        except msgspec.DecodeError as error:
+            raise CameraError(f"expected an event of the camera's process: {error}") from error
+        now = time.monotonic()
+        if isinstance(event, Started):
+            options = self._request.options
+            limit_s = options.open_timeout_s + options.read_timeout_s
+            self.deadline = now + max(limit_s, self._request.checks.frozen_after_s) + _GRACE_S
+        elif isinstance(event, Opened):
+            self.live = event.live
+            self.opened = event
+            self.steady_since = now
+            self.deadline = now + self._silence_limit_s
+            self._map(event)
+        elif isinstance(event, FrameReady):
+            self._wanted = False
+        return event
+
+    def _map(self, event: Opened) -> None:
+        import numpy as np  # noqa: PLC0415 - loads while the camera is being opened
+
+        stride = slot_stride(event.width, event.height)
+        memory = mmap.mmap(self._memory, SLOTS * stride, prot=mmap.PROT_READ)
+        whole = np.frombuffer(memory, np.uint8).reshape(SLOTS, stride)
+        frames = whole[:, : event.width * event.height * 3]
+        self._slots = frames.reshape(SLOTS, event.height, event.width, 3)
+
+
+def _is_readable(descriptor: int, wait_s: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(wait_s * 1000))
+
+
+def _shared_memory() -> int:
+    """Return the descriptor of new, nameless memory that a child can map."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("linegate-frames", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

@@ -1,0 +1,212 @@
+"""``linegate doctor``: looks at what a line needs; with a camera, shows what it sees.
+
+The cameras' processes start before anything heavy is imported, as in ``linegate run``.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from linegate_bundle.command import Command
+from linegate_runtime.commands.arguments import positive_integer, region, seconds, size
+from linegate_runtime.signals import stop_on_signals
+
+if TYPE_CHECKING:
+    from linegate_runtime.capture import Capture
+    from linegate_runtime.config import RunConfig
+    from linegate_runtime.setup_view.watch import View, Watch
+
+_LOG = logging.getLogger(__name__)
+
+_DESCRIPTION = """\
+Show what the cameras and their triggers see, without any model: the region of interest,
+what the trigger notices, and each part as it would be cut out and judged.
+
+  linegate doctor --camera 0 --part-size 300x300
+  linegate doctor --config line.toml --save pictures --pictures 50
+
+It serves a page on this machine for a browser, or with --save writes pictures: those that
+a browser would show, and beside them the camera's own, which `linegate run --camera
+DIR/camera-1` plays again with their times."""
+
+_TICK_S = 0.25
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    camera = parser.add_argument_group("camera and trigger, as for `linegate run`")
+    camera.add_argument("--camera", metavar="ADDRESS", help="what to open")
+    camera.add_argument("--source", metavar="NAME", help="how (default: by the address)")
+    camera.add_argument("--trigger", metavar="NAME", help="presence (default) or another")
+    camera.add_argument("--empty", type=Path, metavar="PICTURE", help="the scene without parts")
+    camera.add_argument("--part-size", type=size, metavar="WxH", help="crop around a part")
+    camera.add_argument("--region", type=region, metavar="X,Y,W,H", help="look only there")
+    camera.add_argument("--config", type=Path, metavar="FILE", help="TOML file with all of this")
+    view = parser.add_argument_group("view")
+    view.add_argument(
+        "--listen",
+        type=_host_and_port,
+        default=("127.0.0.1", 8077),
+        metavar="HOST:PORT",
+        help="serve the page there (default: 127.0.0.1:8077); any host but this machine's own "
+        "shows the pictures to the whole network",
+    )
+    view.add_argument("--save", type=Path, metavar="DIR", help="write pictures instead")
+    view.add_argument(
+        "--pictures",
+        type=positive_integer,
+        default=100,
+        metavar="N",
+        help="how many of each camera to save (default: %(default)s)",
+    )
+    view.add_argument("--seconds", type=seconds, metavar="S", help="end after so long")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from linegate_runtime.capture import Capture  # noqa: PLC0415
+    from linegate_runtime.config_file import Overrides, load_config  # noqa: PLC0415
+
+    config = load_config(
+        options.config,
+        Overrides(
+            camera=options.camera,
+            source=options.source,
+            region=options.region,
+            trigger=options.trigger,
+            empty=options.empty,
+            part_size=options.part_size,
+        ),
+    )
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with stop_on_signals() as is_stopped, contextlib.ExitStack() as stack:
+        captures = [
+            stack.enter_context(Capture(camera.request, camera.name)) for camera in config.cameras
+        ]
+        end = None if options.seconds is None else time.monotonic() + options.seconds
+
+        def is_over() -> bool:
+            return is_stopped() or (end is not None and time.monotonic() >= end)
+
+        if options.save is None:
+            _serve(options.listen, config, captures, is_over)
+        else:
+            _save(options.save, options.pictures, config, captures, is_over)
+    return _say_who_was_silent(captures)
+
+
+def _serve(
+    listen: tuple[str, int],
+    config: "RunConfig",
+    captures: Sequence["Capture"],
+    is_over: Callable[[], bool],
+) -> None:
+    from linegate_runtime.setup_view.draw import draw, encode  # noqa: PLC0415
+    from linegate_runtime.setup_view.server import Pictures, ViewServer  # noqa: PLC0415
+    from linegate_runtime.setup_view.watch import watching  # noqa: PLC0415
+    from linegate_runtime.status import living_status  # noqa: PLC0415
+
+    pictures = Pictures(len(captures))
+    with (
+        watching(config.cameras, captures) as watch,
+        ViewServer(*listen, pictures, lambda: watch.states) as server,
+        living_status() as status,
+    ):
+        _LOG.info("the live view is at %s (Ctrl-C ends it)", server.address)
+        for view in _views(watch, is_over):
+            if view is not None and pictures.is_wanted(view.camera):
+                pictures.put(view.camera, encode(draw(view.frame.pixels, view.regions)))
+            if status.is_due:
+                status.show(_line(watch))
+
+
+def _save(
+    folder: Path,
+    count: int,
+    config: "RunConfig",
+    captures: Sequence["Capture"],
+    is_over: Callable[[], bool],
+) -> None:
+    from linegate_bundle.atomic import write_atomic  # noqa: PLC0415
+    from linegate_runtime.recording import RecordingWriter  # noqa: PLC0415
+    from linegate_runtime.setup_view.draw import draw, encode  # noqa: PLC0415
+    from linegate_runtime.setup_view.watch import watching  # noqa: PLC0415
+    from linegate_runtime.status import living_status  # noqa: PLC0415
+
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(contextlib.closing(RecordingWriter(folder / f"camera-{number}")))
+            for number in range(1, len(captures) + 1)
+        ]
+        watch = stack.enter_context(watching(config.cameras, captures))
+        status = stack.enter_context(living_status())
+        saved = [0] * len(captures)
+        for view in _views(watch, is_over):
+            if view is not None and saved[view.camera] < count:
+                saved[view.camera] += 1
+                name = f"view-{view.camera + 1}-{saved[view.camera]:06}.jpg"
+                writers[view.camera].append(view.frame.pixels, view.frame.taken_ns)
+                write_atomic(folder / name, encode(draw(view.frame.pixels, view.regions)))
+            if status.is_due:
+                status.show(_line(watch))
+            if min(saved) >= count:
+                break
+    _LOG.info("%d pictures in %s", sum(saved), folder)
+
+
+def _views(watch: "Watch", is_over: Callable[[], bool]) -> Iterator["View | None"]:
+    from linegate_runtime.capture import CaptureEndedError  # noqa: PLC0415
+
+    while not is_over():
+        try:
+            yield watch.next_view(_TICK_S)
+        except CaptureEndedError as error:
+            _LOG.info("%s", error)
+            return
+
+
+def _line(watch: "Watch") -> str:
+    return " | ".join(
+        " · ".join(
+            part
+            for part in (
+                f"{state.name}: {state.frames_per_second:.1f} frames/s",
+                f"parts {state.parts}",
+                *state.states,
+                f"unseen {state.unseen}" if state.unseen else "",
+                f"restarts {state.restarts}" if state.restarts else "",
+            )
+            if part
+        )
+        for state in watch.states
+    )
+
+
+def _say_who_was_silent(captures: Sequence["Capture"]) -> int:
+    from linegate_bundle.errors import CameraError  # noqa: PLC0415
+
+    silent = [capture.name for capture in captures if not capture.has_delivered]
+    if not silent:
+        return 0
+    sys.stderr.write(f"linegate: error: {', '.join(silent)}: the camera gave no frame\n")
+    return CameraError.exit_code
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - the largest port
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT such as 127.0.0.1:8077, got {text}")
+    return host.strip("[]"), int(port)
+
+
+COMMAND = Command(
+    name="doctor",
+    help="show what a camera and its trigger see",
+    description=_DESCRIPTION,
+    configure=_configure,
+    run=_run,
+)
