@@ -1,8 +1,10 @@
 """From the model's raw output to a verdict; pure functions of arrays and policies.
 
 Shapes and types: logits are float64 of shape ``(1,)`` for sigmoid or
-``(labels,)`` for softmax, probabilities float64 of shape ``(labels,)`` that sum
-to one.
+``(labels,)`` for softmax, probabilities one number a label that sum to one.
+
+Labels are few, so all is done with Python's own numbers: for two or ten of them numpy
+takes five times as long, and more when its code has fallen out of the caches.
 """
 
 import math
@@ -25,6 +27,9 @@ from linegate_bundle.manifest import (
 )
 
 Float64Array = npt.NDArray[np.float64]
+
+Probabilities = Sequence[float] | Float64Array
+"""One number a label, in the manifest's order."""
 
 _SMALLEST_PROBABILITY = 1e-12
 """Floor before a logarithm, so that one certain frame cannot outvote all others."""
@@ -69,14 +74,29 @@ def dequantize(stored: npt.NDArray[Any], quantization: Quantization | None) -> F
 
 def probabilities(logits: Float64Array, activation: Activation) -> Float64Array:
     """Apply the activation to logits of shape ``(n,)``; the result sums to one."""
-    # Sigmoid is the two-label softmax of (0, logit): the same function, without overflow.
-    values = logits.tolist() if activation is Activation.SOFTMAX else [0.0, *logits.tolist()]
-    return _normalized(values)
+    return np.array(_activated(logits.tolist(), activation))
 
 
-def decide(probability: Float64Array, labels: Sequence[Label], policy: DecisionPolicy) -> Decision:
-    """Turn probabilities of shape ``(labels,)`` into a decision."""
-    values = probability.tolist()
+def interpret(
+    stored: npt.NDArray[Any], quantization: Quantization | None, activation: Activation
+) -> tuple[float, ...]:
+    """Turn an output tensor of logits, a batch of one, into probabilities.
+
+    The same as :func:`dequantize` and :func:`probabilities` after each other.
+
+    Raises:
+        EngineError: a value is not finite.
+    """
+    if quantization is None:
+        return _activated(dequantize(stored, None).tolist(), activation)
+    scale, zero_point = quantization.scale, quantization.zero_point
+    logits = [(value - zero_point) * scale for value in stored[0].tolist()]
+    return _activated(logits, activation)
+
+
+def decide(probability: Probabilities, labels: Sequence[Label], policy: DecisionPolicy) -> Decision:
+    """Turn the probabilities of all labels into a decision."""
+    values = _numbers(probability)
     winner = most_probable(values, labels)
     defect_probability = _defect_probability(values, labels)
     return Decision(
@@ -89,7 +109,7 @@ def decide(probability: Float64Array, labels: Sequence[Label], policy: DecisionP
 
 
 def decide_part(
-    frames: Sequence[Float64Array], labels: Sequence[Label], policy: DecisionPolicy
+    frames: Sequence[Probabilities], labels: Sequence[Label], policy: DecisionPolicy
 ) -> Decision:
     """Turn the probabilities of a part's frames into one decision, as the policy's vote says.
 
@@ -106,7 +126,7 @@ def decide_part(
     needed = policy.vote.needed
     if policy.vote.method is VoteMethod.MEAN_LOG_ODDS or needed is None:
         return decision
-    verdicts = [judge(_defect_probability(frame.tolist(), labels), policy) for frame in frames]
+    verdicts = [judge(_defect_probability(_numbers(frame), labels), policy) for frame in frames]
     needed = min(needed, len(frames))
     verdict = Verdict.UNSURE
     if verdicts.count(Verdict.REJECT) >= needed:
@@ -116,16 +136,19 @@ def decide_part(
     return msgspec.structs.replace(decision, verdict=verdict)
 
 
-def most_probable(probability: Sequence[float] | Float64Array, labels: Sequence[Label]) -> int:
+def most_probable(probability: Probabilities, labels: Sequence[Label]) -> int:
     """Return the place of the most probable label.
 
     Of equally probable labels a defect wins, then the first in order: a tie,
     which int8 makes likely, must never be an escape.
     """
-    return max(
-        range(len(labels)),
-        key=lambda index: (probability[index], labels[index].role is Role.DEFECT, -index),
-    )
+    winner = 0
+    for place in range(1, len(labels)):
+        lead = probability[place] - probability[winner]
+        is_defect_first = labels[place].role is Role.DEFECT is not labels[winner].role
+        if lead > 0 or (lead == 0 and is_defect_first):
+            winner = place
+    return winner
 
 
 def judge(defect_probability: float, policy: DecisionPolicy) -> Verdict:
@@ -137,8 +160,8 @@ def judge(defect_probability: float, policy: DecisionPolicy) -> Verdict:
     return Verdict.UNSURE
 
 
-def vote(frames: Sequence[Float64Array]) -> Float64Array:
-    """Combine the probabilities of a part's frames; each of shape ``(labels,)``.
+def vote(frames: Sequence[Probabilities]) -> tuple[float, ...]:
+    """Combine the probabilities of a part's frames.
 
     The mean of the log-odds: for more than two labels the normalized geometric
     mean, of which it is the two-label case (logarithmic opinion pool, Genest and
@@ -150,8 +173,8 @@ def vote(frames: Sequence[Float64Array]) -> Float64Array:
     if not frames:
         raise ValueError("expected at least one frame to vote on, got none")
     if len(frames) == 1:
-        return frames[0]
-    by_label = zip(*(frame.tolist() for frame in frames), strict=True)
+        return tuple(_numbers(frames[0]))
+    by_label = zip(*(_numbers(frame) for frame in frames), strict=True)
     return _normalized(
         [
             math.fsum(math.log(max(value, _SMALLEST_PROBABILITY)) for value in values) / len(frames)
@@ -160,18 +183,29 @@ def vote(frames: Sequence[Float64Array]) -> Float64Array:
     )
 
 
-def _normalized(logarithms: Sequence[float]) -> Float64Array:
-    """Return what has these logarithms, up to a common factor, and sums to one.
+def _activated(logits: Sequence[float], activation: Activation) -> tuple[float, ...]:
+    # Sigmoid is the two-label softmax of (0, logit): the same function, without overflow.
+    return _normalized(logits if activation is Activation.SOFTMAX else (0.0, *logits))
 
-    Labels are few: the standard library's arithmetic takes a fifth of numpy's time for them.
-    """
+
+def _normalized(logarithms: Sequence[float]) -> tuple[float, ...]:
+    """Return what has these logarithms, up to a common factor, and sums to one."""
     largest = max(logarithms)
     weights = [math.exp(value - largest) for value in logarithms]
     total = math.fsum(weights)
-    return np.array([weight / total for weight in weights])
+    return tuple(weight / total for weight in weights)
+
+
+def _numbers(probability: Probabilities) -> Sequence[float]:
+    if isinstance(probability, np.ndarray):
+        numbers: list[float] = probability.tolist()
+        return numbers
+    return probability
 
 
 def _defect_probability(probability: Sequence[float], labels: Sequence[Label]) -> float:
-    return sum(
-        value for value, label in zip(probability, labels, strict=True) if label.role is Role.DEFECT
-    )
+    total = 0.0
+    for value, label in zip(probability, labels, strict=True):
+        if label.role is Role.DEFECT:
+            total += value
+    return total

@@ -59,14 +59,13 @@ class Resize(enum.StrEnum):
 
     All give the same bytes on every processor. ``linear_exact`` is OpenCV's bit-exact
     bilinear method. The others do something else where the image is at least twice as wide
-    and high as the input: ``samples_exact`` averages four samples for each pixel of the
-    input, two neighbouring pixels in each of two rows, which is the fastest (images more
-    than eight times as large are halved first). ``area_linear_exact`` averages whole
-    blocks of pixels, so that no fine pattern can alias, and does the rest with
-    ``linear_exact``.
+    and high as the input: ``rows_exact`` leaves out rows that the input has no room for
+    before it does the same, which is twice as fast (images more than eight times as large
+    are halved first). ``area_linear_exact`` averages whole blocks of pixels, so that no
+    fine pattern can alias.
     """
 
-    SAMPLES_EXACT = "samples_exact"
+    ROWS_EXACT = "rows_exact"
     LINEAR_EXACT = "linear_exact"
     AREA_LINEAR_EXACT = "area_linear_exact"
 

@@ -16,6 +16,9 @@ from linegate_bundle.manifest import Colour, DType, Fit, PreprocessSpec, Region,
 
 UInt8Array = npt.NDArray[np.uint8]
 
+_GREY = 2
+"""Dimensions of a grey frame."""
+
 _HIGHEST_BIT = np.uint8(0x80)
 
 LETTERBOX_VALUE = 114
@@ -23,7 +26,7 @@ LETTERBOX_VALUE = 114
 
 
 _LARGEST_FACTOR = 8
-"""Images more than so many times as large as the input are halved before they are sampled."""
+"""Images more than so many times as large as the input are halved before rows are left out."""
 
 
 class Preprocessor:
@@ -34,7 +37,7 @@ class Preprocessor:
 
     def __init__(self, spec: PreprocessSpec) -> None:
         self.spec = spec
-        self._scratch = _Scratch()
+        self._way: _Way | None = None
 
     def __call__(self, frame: UInt8Array, out: UInt8Array | None = None) -> UInt8Array:
         """Return the pixels of shape ``(height, width, channels)``, uint8.
@@ -46,12 +49,13 @@ class Preprocessor:
         Raises:
             DataError: ``frame`` has another shape or dtype, or no pixels.
         """
-        _check_frame(frame)
-        spec = self.spec
-        small = _fit(crop(frame, spec.region), spec, self._scratch)
+        way = self._way
+        if way is None or way.frame_shape != frame.shape or frame.dtype != np.uint8:
+            _check_frame(frame)
+            way = self._way = _Way(self.spec, frame.shape)
         if out is None:
-            out = np.empty(spec.shape, np.uint8)
-        _convert(small, spec.colour, out)
+            out = np.empty(self.spec.shape, np.uint8)
+        way.go(frame, out)
         return out
 
 
@@ -90,103 +94,95 @@ def encode(
 
 
 def _check_frame(frame: UInt8Array) -> None:
-    shaped = frame.ndim in {2, 3} and frame.shape[2:] in {(), (3,)}
-    if frame.dtype != np.uint8 or frame.size == 0 or not shaped:
+    shape = frame.shape
+    shaped = shape[2:] == (3,) or frame.ndim == _GREY
+    if frame.dtype != np.uint8 or 0 in shape or not shaped:
         raise DataError(
             "expected a uint8 frame of shape (height, width, 3) in BGR or (height, width), "
             f"got {frame.dtype} of shape {frame.shape}"
         )
 
 
-class _Scratch:
-    """Intermediate images by their purpose; one is replaced when another size is needed."""
+class _Way:
+    """The steps from frames of one shape to the model's pixels, and the images between them.
 
-    def __init__(self) -> None:
-        self._images: dict[str, npt.NDArray[Any]] = {}
-
-    def image(
-        self, purpose: str, shape: tuple[int, ...], dtype: npt.DTypeLike = np.uint8
-    ) -> npt.NDArray[Any]:
-        """Return an image for a purpose; what it shows is from the last time."""
-        image = self._images.get(purpose)
-        if image is None or image.shape != shape:
-            image = self._images[purpose] = np.empty(shape, dtype)
-        return image
-
-
-def _fit(frame: UInt8Array, spec: PreprocessSpec, scratch: _Scratch) -> UInt8Array:
-    if spec.fit is Fit.STRETCH:
-        return _resize(frame, spec.width, spec.height, spec.resize, scratch)
-    height, width = frame.shape[:2]
-    factor = min(spec.width / width, spec.height / height)
-    inner_width = max(1, min(spec.width, round(width * factor)))
-    inner_height = max(1, min(spec.height, round(height * factor)))
-    inner = _resize(frame, inner_width, inner_height, spec.resize, scratch)
-    boxed = scratch.image("letterbox", (spec.height, spec.width, *frame.shape[2:]))
-    boxed.fill(LETTERBOX_VALUE)
-    top = (spec.height - inner_height) // 2
-    left = (spec.width - inner_width) // 2
-    boxed[top : top + inner_height, left : left + inner_width] = inner
-    return boxed
-
-
-def _resize(
-    frame: UInt8Array, width: int, height: int, method: Resize, scratch: _Scratch
-) -> UInt8Array:
-    columns, rows = frame.shape[1] // width, frame.shape[0] // height
-    if method is Resize.SAMPLES_EXACT and min(columns, rows) > 1:
-        return _average_samples(frame, width, height, scratch)
-    if method is Resize.AREA_LINEAR_EXACT and max(columns, rows) > 1:
-        frame = _average_blocks(frame, max(columns, 1), max(rows, 1), scratch)
-    if frame.shape[:2] == (height, width):
-        return frame
-    # INTER_LINEAR differs between x86 and ARM in up to a third of the values; this does not.
-    small = scratch.image("resized", (height, width, *frame.shape[2:]))
-    return _scale(frame, small, cv2.INTER_LINEAR_EXACT)
-
-
-def _average_blocks(frame: UInt8Array, columns: int, rows: int, scratch: _Scratch) -> UInt8Array:
-    """Average blocks of whole pixels; a remainder at the right and bottom edge joins by scale."""
-    shape = (frame.shape[0] // rows, frame.shape[1] // columns, *frame.shape[2:])
-    return _scale(frame, scratch.image(f"blocks {columns} {rows}", shape), cv2.INTER_AREA)
-
-
-def _average_samples(frame: UInt8Array, width: int, height: int, scratch: _Scratch) -> UInt8Array:
-    """Average two neighbouring pixels in each of two rows for every pixel of the result.
-
-    The pairs of pixels that lie nearest are picked as if each were one, which costs no more
-    than picking single pixels, and blocks of 2 x 2 are averaged in whole numbers.
+    Args:
+        spec: where they lead.
+        frame_shape: ``(h, w, 3)`` or ``(h, w)``.
     """
-    while min(frame.shape[1] // width, frame.shape[0] // height) > _LARGEST_FACTOR:
-        frame = _halve(frame, scratch)
-    channels = frame.shape[2:]
-    pairs = _pairs(frame)
-    picked = scratch.image("picked", (2 * height, width, *channels), np.uint16)
-    cv2.resize(pairs, (width, 2 * height), dst=picked, interpolation=cv2.INTER_NEAREST_EXACT)
-    samples = picked.view(np.uint8).reshape(2 * height, 2 * width, *channels)
-    return _scale(samples, scratch.image("resized", (height, width, *channels)), cv2.INTER_AREA)
+
+    def __init__(self, spec: PreprocessSpec, frame_shape: tuple[int, ...]) -> None:
+        self.frame_shape = frame_shape
+        self._region = spec.region
+        height, width = crop(np.empty(frame_shape[:2], np.uint8), spec.region).shape
+        self._channels = frame_shape[2:]
+        inner = (spec.height, spec.width)
+        self._boxed: UInt8Array | None = None
+        if spec.fit is Fit.LETTERBOX:
+            inner = _inner_size(spec, height, width)
+            self._boxed = self._image((spec.height, spec.width))
+            self._boxed.fill(LETTERBOX_VALUE)
+        self._rows = slice(None)
+        self._averaged: list[tuple[tuple[slice, slice], UInt8Array]] = []
+        self._plan(spec.resize, (height, width), inner)
+        self._small = self._inner_image(spec, inner)
+        self._colour = spec.colour
+        self._is_resized = self._size != inner
+
+    def go(self, frame: UInt8Array, out: UInt8Array) -> None:
+        """Take the way with a frame of the shape; ``out`` takes the pixels."""
+        if self._region is not None:
+            frame = crop(frame, self._region)
+        for part, image in self._averaged:
+            frame = _scale(frame[part], image, cv2.INTER_AREA)
+        small = frame
+        if self._is_resized or self._boxed is not None:
+            small = self._small
+            # INTER_LINEAR differs between x86 and ARM in up to a third of the values.
+            if self._is_resized:
+                _scale(frame[self._rows], small, cv2.INTER_LINEAR_EXACT)
+            else:
+                np.copyto(small, frame)
+        _convert(small if self._boxed is None else self._boxed, self._colour, out)
+
+    def _plan(self, method: Resize, size: tuple[int, int], inner: tuple[int, int]) -> None:
+        """Plan what comes before the bilinear resize."""
+        rows, columns = size[0] // inner[0], size[1] // inner[1]
+        if method is Resize.AREA_LINEAR_EXACT and max(rows, columns) > 1:
+            size = (size[0] // max(rows, 1), size[1] // max(columns, 1))
+            # A remainder at the right and bottom edge joins by scale.
+            self._averaged.append(((slice(None), slice(None)), self._image(size)))
+        elif method is Resize.ROWS_EXACT and min(rows, columns) > 1:
+            while min(size[0] // inner[0], size[1] // inner[1]) > _LARGEST_FACTOR:
+                size = (size[0] // 2, size[1] // 2)
+                even = (slice(2 * size[0]), slice(2 * size[1]))
+                self._averaged.append((even, self._image(size)))
+            step = size[0] // inner[0]
+            self._rows = slice(step // 2, None, step)
+            size = (len(range(size[0])[self._rows]), size[1])
+        self._size = size
+
+    def _image(self, size: tuple[int, int]) -> UInt8Array:
+        return np.empty((*size, *self._channels), np.uint8)
+
+    def _inner_image(self, spec: PreprocessSpec, inner: tuple[int, int]) -> UInt8Array:
+        """Return where the bilinear resize writes to, between the bars if there are any."""
+        if self._boxed is None:
+            return self._image(inner)
+        top, left = (spec.height - inner[0]) // 2, (spec.width - inner[1]) // 2
+        return self._boxed[top : top + inner[0], left : left + inner[1]]
 
 
-def _pairs(frame: UInt8Array) -> npt.NDArray[np.uint16]:
-    """Return the frame with each two neighbouring pixels as one of twice the bytes."""
-    height, width = frame.shape[0], frame.shape[1] // 2
-    even = frame[:, : 2 * width]
-    if even[0].flags.c_contiguous and even.strides[0] % 2 == 0:
-        flat = even.reshape(height, -1)
-    else:
-        flat = np.ascontiguousarray(even).reshape(height, -1)
-    return flat.view(np.uint16).reshape(height, width, *frame.shape[2:])
-
-
-def _halve(frame: UInt8Array, scratch: _Scratch) -> UInt8Array:
-    height, width = frame.shape[0] // 2, frame.shape[1] // 2
-    shape = (height, width, *frame.shape[2:])
-    even = frame[: 2 * height, : 2 * width]
-    return _scale(even, scratch.image(f"halved {width}", shape), cv2.INTER_AREA)
+def _inner_size(spec: PreprocessSpec, height: int, width: int) -> tuple[int, int]:
+    factor = min(spec.width / width, spec.height / height)
+    return (
+        max(1, min(spec.height, round(height * factor))),
+        max(1, min(spec.width, round(width * factor))),
+    )
 
 
 def _scale(frame: UInt8Array, into: UInt8Array, interpolation: int) -> UInt8Array:
-    cv2.resize(frame, (into.shape[1], into.shape[0]), dst=into, interpolation=interpolation)
+    cv2.resize(frame, (into.shape[1], into.shape[0]), into, 0, 0, interpolation)
     return into
 
 

@@ -16,7 +16,7 @@ from typing import Self
 import msgspec
 
 from linegate_bundle.errors import CameraError, ConfigError, DataError, LinegateError
-from linegate_runtime.capture_process import CaptureProcess
+from linegate_runtime.capture_process import CaptureProcess, Child
 from linegate_runtime.capture_protocol import (
     Ended,
     Event,
@@ -88,17 +88,21 @@ class Capture:
         request: source and address.
         name: what the camera is called in messages and records; the address
             without its password if None.
+        child: a process that was started beforehand; closed with this.
 
     Attributes:
         counts: what happened so far.
         is_ended: whether a source that has an end has reached it.
     """
 
-    def __init__(self, request: Request, name: str | None = None) -> None:
+    def __init__(
+        self, request: Request, name: str | None = None, child: Child | None = None
+    ) -> None:
         self.name = name or public_address(request.options.address)
         self.counts = CaptureCounts()
         self.is_ended = False
         self._request = request
+        self._started = child
         self._child: CaptureProcess | None = None
         self._last_number = 0
         self._failures = 0
@@ -109,7 +113,8 @@ class Capture:
     def start(self) -> None:
         """Start the camera's process; returns at once."""
         if self._child is None:
-            self._child = CaptureProcess(self._request, self._last_number)
+            started, self._started = self._started or Child.start(), None
+            self._child = CaptureProcess(started, self._request, self._last_number)
             self._skipped = (self.counts.repeated, self.counts.black)
 
     @property
@@ -120,7 +125,7 @@ class Capture:
     @property
     def pid(self) -> int | None:
         """Process id of the camera's process, None while there is none."""
-        return None if self._child is None else self._child.process.pid
+        return None if self._child is None else self._child.pid
 
     @property
     def descriptor(self) -> int | None:
@@ -175,9 +180,10 @@ class Capture:
 
     def close(self) -> None:
         """End the camera's process; a second call does nothing."""
-        if self._child is not None:
-            self._child.close()
-            self._child = None
+        for one in (self._child, self._started):
+            if one is not None:
+                one.close()
+        self._child = self._started = None
 
     def __enter__(self) -> Self:
         self.start()

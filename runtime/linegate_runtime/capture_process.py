@@ -1,6 +1,7 @@
 """One run of a camera's process, seen from the parent."""
 
 import contextlib
+import dataclasses
 import mmap
 import os
 import select
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -42,10 +43,70 @@ _REFRESH_LIMIT_S = 0.25
 """For an answer of the child that needs no frame to come."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Child:
+    """A camera's process that has just been started and waits for its request.
+
+    Starting Python and loading OpenCV takes longer than all that comes before, so a command
+    may start one before it knows what for.
+
+    Attributes:
+        process: its handle.
+        requests: descriptor of the pipe to it.
+        events: descriptor of the pipe from it.
+        memory: descriptor of the memory shared with it.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    requests: int
+    events: int
+    memory: int
+
+    @classmethod
+    def start(cls) -> Self:
+        """Start the process; returns at once.
+
+        Raises:
+            CameraError: the system refuses.
+        """
+        memory = _shared_memory()
+        child_requests, requests = os.pipe()
+        events, child_events = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "linegate_runtime.capture_child"),
+                    *(str(memory), str(child_events)),
+                ],
+                stdin=child_requests,
+                pass_fds=(memory, child_events),
+                # Threads for linear algebra, which nobody needs here, cost start-up time.
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                # Ctrl-C in a terminal is for the parent, which ends the child in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            for descriptor in (requests, events, memory):
+                os.close(descriptor)
+            raise CameraError(f"the camera's process cannot start: {error}") from error
+        finally:
+            os.close(child_requests)
+            os.close(child_events)
+        return cls(process, requests, events, memory)
+
+    def close(self) -> None:
+        """Kill the process; what it held is freed by the system."""
+        self.process.kill()
+        self.process.wait()
+        for descriptor in (self.requests, self.events, self.memory):
+            os.close(descriptor)
+
+
 class CaptureProcess:
-    """Starts the process; every method raises :class:`CameraError` once it has died or hangs.
+    """Gives a process its request; methods raise :class:`CameraError` once it has died or hangs.
 
     Args:
+        child: just started; closed with this.
         request: what it is to do.
         frames_before: added to the numbers of its frames.
 
@@ -56,45 +117,28 @@ class CaptureProcess:
         deadline: by the same clock, when it counts as hung if nothing comes from it.
     """
 
-    def __init__(self, request: Request, frames_before: int) -> None:
+    def __init__(self, child: Child, request: Request, frames_before: int) -> None:
         self.live = True
         self.opened: Opened | None = None
         self.steady_since: float | None = None
+        self._child = child
         self._frames_before = frames_before
         self._request = request
         self._slots: UInt8Array | None = None
         self._lines = bytearray()
-        first_line = encode_line(request)
-        self._memory = _shared_memory()
-        child_input, self._input = os.pipe()
-        self._events, child_events = os.pipe()
-        try:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "linegate_runtime.capture_child"),
-                    *(str(self._memory), str(child_events)),
-                ],
-                stdin=child_input,
-                pass_fds=(self._memory, child_events),
-                # Threads for linear algebra, which nobody needs here, cost start-up time.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-                # Ctrl-C in a terminal is for the parent, which ends the child in order.
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._close_descriptors()
-            raise CameraError(f"the camera's process cannot start: {error}") from error
-        finally:
-            os.close(child_input)
-            os.close(child_events)
         self._wanted = False
         self.deadline = time.monotonic() + _START_LIMIT_S
-        self._send(first_line)
+        self._send(encode_line(request))
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._child.process.pid
 
     @property
     def descriptor(self) -> int:
         """What becomes readable when the process says something."""
-        return self._events
+        return self._child.events
 
     def want(self) -> None:
         """Ask for the next frame and give the last one back, unless that was done already."""
@@ -107,7 +151,7 @@ class CaptureProcess:
     def poll(self) -> Event | None:
         """Return what the process has said, one event a call; None if nothing, at once."""
         while b"\n" not in self._lines:
-            if _is_readable(self._events, 0):
+            if _is_readable(self._child.events, 0):
                 self._receive()
             elif time.monotonic() >= self.deadline:
                 raise CameraError("expected a frame, the camera's process hangs and was killed")
@@ -132,7 +176,7 @@ class CaptureProcess:
             if answer is not None:
                 return answer
             left_s = deadline - time.monotonic()
-            if left_s <= 0 or not _is_readable(self._events, left_s):
+            if left_s <= 0 or not _is_readable(self._child.events, left_s):
                 raise CameraError("expected an answer, the camera's process hangs and was killed")
 
     def take(self, event: FrameReady) -> Frame:
@@ -147,10 +191,8 @@ class CaptureProcess:
         )
 
     def close(self) -> None:
-        """Kill the process; what it held is freed by the system."""
-        self.process.kill()
-        self.process.wait()
-        self._close_descriptors()
+        """Kill the process; see :meth:`Child.close`."""
+        self._child.close()
 
     @property
     def _silence_limit_s(self) -> float:
@@ -158,19 +200,15 @@ class CaptureProcess:
         checks = self._request.checks
         return max(self._request.options.read_timeout_s, checks.frozen_after_s) + _GRACE_S
 
-    def _close_descriptors(self) -> None:
-        for descriptor in (self._input, self._events, self._memory):
-            os.close(descriptor)
-
     def _send(self, content: bytes) -> None:
         # If the child is dead, reading its events says so.
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._input, content)
+            os.write(self._child.requests, content)
 
     def _receive(self) -> None:
-        received = os.read(self._events, 65536)
+        received = os.read(self._child.events, 65536)
         if not received:
-            code = self.process.wait()
+            code = self._child.process.wait()
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
             raise CameraError(f"expected a frame, the camera's process {how}")
         self._lines += received
@@ -199,7 +237,7 @@ class CaptureProcess:
         import numpy as np  # noqa: PLC0415 - loads while the camera is being opened
 
         stride = slot_stride(event.width, event.height)
-        memory = mmap.mmap(self._memory, SLOTS * stride, prot=mmap.PROT_READ)
+        memory = mmap.mmap(self._child.memory, SLOTS * stride, prot=mmap.PROT_READ)
         whole = np.frombuffer(memory, np.uint8).reshape(SLOTS, stride)
         frames = whole[:, : event.width * event.height * 3]
         self._slots = frames.reshape(SLOTS, event.height, event.width, 3)

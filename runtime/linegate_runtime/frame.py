@@ -1,14 +1,14 @@
 """One picture of a camera, with its number and time."""
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:  # numpy and OpenCV load while the camera is being opened, not before
     from linegate_bundle.preprocess import UInt8Array
 
 
-@dataclasses.dataclass(frozen=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """A frame as it comes from the capture.
 
     Attributes:

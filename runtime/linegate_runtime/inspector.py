@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
 from linegate_runtime.model import Model
@@ -30,8 +32,7 @@ class Region:
     trigger: Trigger[Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """A decision, and where its part was.
 
     Attributes:
@@ -43,8 +44,7 @@ class Judgement:
     decided: PartDecision
 
 
-@dataclasses.dataclass(frozen=True)
-class Inspection:
+class Inspection(msgspec.Struct, frozen=True):
     """What one frame led to.
 
     Attributes:
@@ -121,6 +121,22 @@ class Inspector:
         """When :meth:`check_time` must be called next; None while no part is undecided."""
         deadlines = [parts.deadline_ns for _, parts in self._stations]
         return min((one for one in deadlines if one is not None), default=None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no part waits for its verdict."""
+        return self.deadline_ns is None
+
+    def use(self, model: Model, policy: LinePolicy) -> None:
+        """Judge by another model from now on; only while idle, so that no part is judged by two.
+
+        Args:
+            model: stays the caller's; the one before may be closed.
+            policy: of the line, with the model's bundle.
+        """
+        self._model = model
+        for _, parts in self._stations:
+            parts.use(model.manifest.labels, policy)
 
     def finish(self) -> Inspection:
         """Decide the parts in view with the frames they have; no more will come."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +18,14 @@ from linegate_runtime.bench import BenchOptions, measure, recall_proposal, remem
 from linegate_runtime.capture import Capture
 from linegate_runtime.config import CameraConfig, Plugin, RunConfig
 from linegate_runtime.engine_names import AUTO_ENGINE
+from linegate_runtime.exchange import Exchange, Judge
 from linegate_runtime.inspector import Inspector, Region
 from linegate_runtime.loop import Limits, Line, Station
 from linegate_runtime.model import Model
-from linegate_runtime.policy import LinePolicy, line_policy
+from linegate_runtime.policy import line_policy
 from linegate_runtime.probe import probe
 from linegate_runtime.record import Record
+from linegate_runtime.rows import Stamp, new_uuid
 from linegate_runtime.sinks import SINKS, Sink
 from linegate_runtime.status import living_status
 from linegate_runtime.tally import Tally
@@ -44,12 +47,14 @@ class Wishes:
         json_lines: write verdicts to the standard output too.
         allow_looser: let the configuration be looser than the bundle's policy.
         is_stopped: asked again and again; ends the run once it says yes.
+        is_reload_asked: asked again and again; the bundle is opened anew when it says yes.
     """
 
     limits: Limits = dataclasses.field(default_factory=Limits)
     json_lines: bool = False
     allow_looser: bool = False
     is_stopped: Callable[[], bool] = lambda: False
+    is_reload_asked: Callable[[], bool] = lambda: False
 
 
 def inspect_live(
@@ -71,27 +76,33 @@ def inspect_live(
     config.check_plugins()
     with contextlib.ExitStack() as stack:
         status = stack.enter_context(living_status())
-        bundle = stack.enter_context(Bundle.open(path, linegate_runtime.__version__))
-        policy = line_policy(
-            bundle.manifest.policy, config.verdict, allow_looser=wishes.allow_looser
-        )
-        model = stack.enter_context(_open_model(bundle, config))
+        run = new_uuid()
+        judge = _open_judge(path, config, run, allow_looser=wishes.allow_looser)
+        stack.callback(judge.model.close)
         record = stack.enter_context(Record(config.record))
         sinks = [stack.enter_context(contextlib.closing(sink)) for sink in _sinks(config, wishes)]
         stations = [
-            Station(capture, _inspector(stack, model, camera, policy, class_maps=config.class_maps))
+            Station(capture, _inspector(stack, judge, camera, class_maps=config.class_maps))
             for camera, capture in zip(config.cameras, captures, strict=True)
         ]
-        _greet(bundle, model, policy, config, captures)
+        exchange = Exchange(
+            lambda: _open_judge(path, config, run, allow_looser=wishes.allow_looser),
+            wishes.is_reload_asked,
+        )
+        stack.callback(exchange.close)
+        _greet(judge, config, captures)
         line = Line(
             stations=stations,
-            bundle=bundle,
-            origin=policy.origin,
+            judge=judge,
+            exchange=exchange,
             record=record,
             sinks=sinks,
             status=status,
             is_stopped=wishes.is_stopped,
         )
+        stack.callback(line.close)
+        # What is there now stays; the collector need not look at it again and again.
+        gc.freeze()
         tally = line.run(wishes.limits)
         for capture in captures:
             capture.close()
@@ -104,6 +115,13 @@ def inspect_live(
     if silent and not wishes.is_stopped():
         raise CameraError(f"{', '.join(silent)}: the camera gave no frame during the whole run")
     return tally
+
+
+def _open_judge(path: Path, config: RunConfig, run: str, *, allow_looser: bool) -> Judge:
+    with Bundle.open(path, linegate_runtime.__version__) as bundle:
+        policy = line_policy(bundle.manifest.policy, config.verdict, allow_looser=allow_looser)
+        stamp = Stamp.of(run, bundle, policy.origin)
+        return Judge(_open_model(bundle, config), policy, stamp)
 
 
 def _open_model(bundle: Bundle, config: RunConfig) -> Model:
@@ -136,19 +154,16 @@ def _choose_engine(bundle: Bundle, config: RunConfig) -> tuple[str, int]:
 
 
 def _inspector(
-    stack: contextlib.ExitStack,
-    model: Model,
-    camera: CameraConfig,
-    policy: LinePolicy,
-    *,
-    class_maps: bool,
+    stack: contextlib.ExitStack, judge: Judge, camera: CameraConfig, *, class_maps: bool
 ) -> Inspector:
     regions = []
     for region in camera.regions:
         family = TRIGGERS.load(region.trigger.kind)
         trigger = family(region.trigger.read_options(family.Options), region.box)
         regions.append(Region(region.name, stack.enter_context(contextlib.closing(trigger))))
-    return Inspector(model, regions, policy, class_maps=class_maps, clock=time.monotonic_ns)
+    return Inspector(
+        judge.model, regions, judge.policy, class_maps=class_maps, clock=time.monotonic_ns
+    )
 
 
 def _sinks(config: RunConfig, wishes: Wishes) -> Iterator[Sink[Any]]:
@@ -160,20 +175,14 @@ def _sinks(config: RunConfig, wishes: Wishes) -> Iterator[Sink[Any]]:
         yield family(plugin.read_options(family.Options))
 
 
-def _greet(
-    bundle: Bundle,
-    model: Model,
-    policy: LinePolicy,
-    config: RunConfig,
-    captures: Sequence[Capture],
-) -> None:
+def _greet(judge: Judge, config: RunConfig, captures: Sequence[Capture]) -> None:
     _LOG.info(
         "camera %s, bundle %s %s, engine %s %s, policy %s, record %s",
         ", ".join(capture.name for capture in captures),
-        bundle.manifest.name,
-        bundle.manifest.version,
-        model.engine.name,
-        model.engine.version,
-        policy.origin,
+        judge.stamp.bundle_name,
+        judge.stamp.bundle_version,
+        judge.model.engine.name,
+        judge.model.engine.version,
+        judge.stamp.policy,
         config.record,
     )

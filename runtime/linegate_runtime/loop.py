@@ -1,22 +1,20 @@
 """The live inspection: joins cameras, inspectors, record and sinks."""
 
 import dataclasses
-import datetime as dt
 import logging
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from linegate_bundle.bundle import Bundle
 from linegate_bundle.manifest import Verdict
 from linegate_runtime.capture import Capture, CaptureEndedError, next_frame_of
+from linegate_runtime.exchange import Exchange, Judge
 from linegate_runtime.frame import Frame
 from linegate_runtime.inspector import Inspection, Inspector, Judgement
-from linegate_runtime.policy import PolicyOrigin
-from linegate_runtime.record import PartRow, Record
+from linegate_runtime.record import Record
+from linegate_runtime.rows import part_row
 from linegate_runtime.sinks import Sink
 from linegate_runtime.status import Status
 from linegate_runtime.tally import Rate, Tally
@@ -61,8 +59,8 @@ class Line:
 
     Args:
         stations: cameras and their inspectors.
-        bundle: named in every row.
-        origin: whose policy the inspectors judge by, for every row too.
+        judge: what the inspectors judge by; stays the caller's.
+        exchange: gives another one when it is asked for; that is closed with the line.
         record: an open record.
         sinks: told of each row once it is on disk.
         status: shows people what happens.
@@ -73,8 +71,8 @@ class Line:
         self,
         *,
         stations: Sequence[Station],
-        bundle: Bundle,
-        origin: PolicyOrigin,
+        judge: Judge,
+        exchange: Exchange,
         record: Record,
         sinks: Sequence[Sink[Any]],
         status: Status,
@@ -82,14 +80,13 @@ class Line:
     ) -> None:
         self.tally = Tally()
         self._stations = list(stations)
-        self._bundle = bundle
-        self._origin = origin
+        self._stamp = judge.stamp
+        self._exchange = exchange
+        self._own: Judge | None = None
         self._record = record
         self._sinks = sinks
         self._status = status
         self._is_stopped = is_stopped
-        self._labels = [label.name for label in bundle.manifest.labels]
-        self._run = str(uuid.uuid4())
         self._rate = Rate()
         self._turn = 0
         self._committed_at = time.monotonic()
@@ -114,6 +111,7 @@ class Line:
                 self._take(station, station.inspector.inspect(frame), limits)
             for station in self._stations:
                 self._take(station, station.inspector.check_time(), limits)
+            self._look_for_another_judge()
             if limits.parts is not None and self.tally.parts >= limits.parts:
                 return self.tally
             self._show()
@@ -136,6 +134,31 @@ class Line:
             return None
         return None if found is None else (self._stations[found[0]], found[1])
 
+    def close(self) -> None:
+        """Close what the line took over while it ran."""
+        if self._own is not None:
+            self._own.model.close()
+            self._own = None
+
+    def _look_for_another_judge(self) -> None:
+        if self._exchange.poll() is None:
+            return
+        if not all(station.inspector.is_idle for station in self._stations):
+            return  # a part must not be judged by two
+        judge = self._exchange.take()
+        if judge is None:
+            return
+        for station in self._stations:
+            station.inspector.use(judge.model, judge.policy)
+        self.close()
+        self._own, self._stamp = judge, judge.stamp
+        _LOG.info(
+            "from now on by bundle %s %s (%s)",
+            judge.stamp.bundle_name,
+            judge.stamp.bundle_version,
+            judge.stamp.bundle_sha256[:12],
+        )
+
     def _retire(self) -> None:
         """Let cameras go whose recording is over; the parts in view are judged."""
         for station in [one for one in self._stations if one.capture.is_ended]:
@@ -157,7 +180,7 @@ class Line:
 
     def _commit(self, camera: str, judgement: Judgement) -> None:
         decided = judgement.decided
-        row = self._row(camera, judgement)
+        row = part_row(self._stamp, camera, judgement)
         is_kept = decided.class_map is not None and row.verdict is not Verdict.ACCEPT
         class_map = decided.class_map.logits() if decided.class_map and is_kept else None
         self._record.append(row, class_map)
@@ -170,35 +193,6 @@ class Line:
         for sink in self._sinks:
             self._status.clear()
             sink.announce(committed)
-
-    def _row(self, camera: str, judgement: Judgement) -> PartRow:
-        manifest = self._bundle.manifest
-        decided = judgement.decided
-        decision = decided.decision
-        probabilities = () if decision is None else decision.probabilities
-        now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        return PartRow(
-            uuid=str(uuid.uuid4()),
-            run=self._run,
-            part=decided.part,
-            time_utc=now.replace("+00:00", "Z"),
-            monotonic_ns=time.monotonic_ns(),
-            camera=camera,
-            region=judgement.region,
-            frame_number=decided.frame_number,
-            label=None if decision is None else decision.label,
-            verdict=decided.verdict,
-            reason=decided.reason,
-            policy=self._origin,
-            probabilities=dict(zip(self._labels, probabilities, strict=False)),
-            defect_probability=None if decision is None else decision.defect_probability,
-            frames_voted=decided.frames_voted,
-            frame_age_ms=None if decided.captured_ns is None else _since_ms(decided.captured_ns),
-            latency_ms=None,
-            bundle_name=manifest.name,
-            bundle_version=manifest.version,
-            bundle_sha256=self._bundle.sha256,
-        )
 
     def _show(self) -> None:
         if self._status.is_due:

@@ -1,14 +1,14 @@
 """A bundle's model, ready to turn frames into probabilities."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+import msgspec
 import numpy as np
 
 from linegate_bundle.bundle import Bundle
-from linegate_bundle.decide import Float64Array, dequantize, probabilities
+from linegate_bundle.decide import Float64Array, dequantize, interpret
 from linegate_bundle.manifest import (
     CLASS_MAP,
     LOGITS,
@@ -24,8 +24,7 @@ from linegate_runtime.backends.base import Tensor
 from linegate_runtime.engine_names import DEFAULT_ENGINE
 
 
-@dataclasses.dataclass(frozen=True)
-class ClassMap:
+class ClassMap(msgspec.Struct, frozen=True):
     """The logits at every place, as the engine gave them; few are ever looked at.
 
     Attributes:
@@ -41,16 +40,15 @@ class ClassMap:
         return dequantize(self.stored, self.quantization)
 
 
-@dataclasses.dataclass(frozen=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """What one run of the model says about a frame.
 
     Attributes:
-        probabilities: shape ``(labels,)``.
+        probabilities: one a label.
         class_map: None if the model has none or it was not asked for.
     """
 
-    probabilities: Float64Array
+    probabilities: tuple[float, ...]
     class_map: ClassMap | None = None
 
 
@@ -153,8 +151,8 @@ class Model:
             for number in range(self._batch)
         ]
 
-    def probabilities(self, frame: UInt8Array) -> Float64Array:
-        """Return the probabilities of a frame, shape ``(labels,)``, see :meth:`see`."""
+    def probabilities(self, frame: UInt8Array) -> tuple[float, ...]:
+        """Return the probabilities of a frame, one a label, see :meth:`see`."""
         return self.see(frame).probabilities
 
     def logits(self, frame: UInt8Array) -> Float64Array:
@@ -186,11 +184,12 @@ class Model:
 
     def interpret(self, given: Mapping[str, Tensor]) -> Seen:
         """Turn what :meth:`invoke` gave into what it means."""
-        logits = dequantize(given[LOGITS], self._quantization[LOGITS])
+        activation = self.manifest.activation
+        probabilities = interpret(given[LOGITS], self._quantization[LOGITS], activation)
         class_map = None
         if CLASS_MAP in given:
             class_map = ClassMap(given[CLASS_MAP], self._quantization[CLASS_MAP])
-        return Seen(probabilities(logits, self.manifest.activation), class_map)
+        return Seen(probabilities, class_map)
 
     def close(self) -> None:
         """Free the model."""

@@ -3,7 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 
-from linegate_bundle.decide import Decision, Float64Array, decide_part
+import msgspec
+
+from linegate_bundle.decide import Decision, decide_part
 from linegate_bundle.manifest import Label, Verdict
 from linegate_runtime.model import ClassMap, Seen
 from linegate_runtime.policy import LinePolicy
@@ -13,8 +15,7 @@ _MOST_OPEN = 1000
 """So many parts are kept in mind; no line has so many in view."""
 
 
-@dataclasses.dataclass(frozen=True)
-class PartDecision:
+class PartDecision(msgspec.Struct, frozen=True):
     """The decision on one part.
 
     Attributes:
@@ -44,7 +45,7 @@ class PartDecision:
 @dataclasses.dataclass
 class _OpenPart:
     begun_ns: int
-    votes: list[Float64Array] = dataclasses.field(default_factory=list)
+    votes: list[tuple[float, ...]] = dataclasses.field(default_factory=list)
     frame_number: int | None = None
     captured_ns: int | None = None
     class_map: ClassMap | None = None
@@ -68,10 +69,15 @@ class Parts:
         self._open: dict[int, _OpenPart] = {}
         self._forgotten = 0
 
+    def use(self, labels: Sequence[Label], policy: LinePolicy) -> None:
+        """Judge by another policy from now on; what is decided already stays so."""
+        self._labels = labels
+        self._policy = policy
+
     def begin(self, part: int, begun_ns: int) -> None:
         """Note that a part is there, before any frame shows it; the first call counts."""
-        if part > self._forgotten:
-            self._open.setdefault(part, _OpenPart(begun_ns))
+        if part not in self._open and part > self._forgotten:
+            self._open[part] = _OpenPart(begun_ns)
 
     def wants(self, part: int) -> bool:
         """Say whether a part still needs frames."""

@@ -1,6 +1,7 @@
-"""Ending in order when asked to."""
+"""Ending in order, and opening the bundle anew, when asked to by a signal."""
 
 import contextlib
+import dataclasses
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -8,27 +9,53 @@ from typing import Any
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
+_STOP = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclasses.dataclass
+class Asked:
+    """What signals have asked for.
+
+    Attributes:
+        stop: SIGINT or SIGTERM has come.
+        reload: SIGHUP has come since :meth:`take_reload`.
+    """
+
+    stop: bool = False
+    reload: bool = False
+
+    def is_stopped(self) -> bool:
+        """Say whether it is time to end."""
+        return self.stop
+
+    def take_reload(self) -> bool:
+        """Say whether the bundle is to be opened anew; yes once for each request."""
+        asked, self.reload = self.reload, False
+        return asked
+
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether SIGINT or SIGTERM has come.
+def listen_to_signals(*, reloads: bool = False) -> Iterator[Asked]:
+    """Note SIGINT and SIGTERM while the block runs, and SIGHUP if ``reloads``.
 
-    The second one acts as it did before, for those who cannot wait.
+    The second SIGINT or SIGTERM acts as it did before, for those who cannot wait.
     """
-    received: list[int] = []
+    asked = Asked()
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame
-        received.append(number)
-        signal.signal(number, before[number])
+        if number in _STOP:
+            asked.stop = True
+            signal.signal(number, before[number])
+        else:
+            asked.reload = True
 
-    before: dict[int, Handler] = {
-        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    numbers = (*_STOP, signal.SIGHUP) if reloads else _STOP
+    before: dict[int, Handler] = {int(number): signal.getsignal(number) for number in numbers}
     for number in before:
         signal.signal(number, note)
     try:
-        yield lambda: bool(received)
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

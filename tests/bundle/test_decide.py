@@ -9,6 +9,7 @@ from linegate_bundle.decide import (
     decide,
     decide_part,
     dequantize,
+    interpret,
     judge,
     probabilities,
     vote,
@@ -181,3 +182,24 @@ def test_what_one_frame_more_rejects_is_never_accepted_by_k_of_n(
 @given(st.lists(distributions(3), min_size=1, max_size=9))
 def test_the_mean_of_log_odds_judges_what_the_frames_voted(frames: list[np.ndarray]) -> None:
     assert decide_part(frames, LABELS, POLICY) == decide(vote(frames), LABELS, POLICY)
+
+
+@given(
+    stored=st.lists(st.integers(-128, 127), min_size=1, max_size=8),
+    scale=st.floats(1e-3, 1.0),
+    zero_point=st.integers(-128, 127),
+)
+def test_interpreting_is_dequantizing_and_activating(
+    stored: list[int], scale: float, zero_point: int
+) -> None:
+    tensor = np.array([stored], np.int8)
+    quantization = Quantization(scale=scale, zero_point=zero_point)
+    activation = Activation.SIGMOID if len(stored) == 1 else Activation.SOFTMAX
+    expected = probabilities(dequantize(tensor, quantization), activation)
+    assert interpret(tensor, quantization, activation) == tuple(expected.tolist())
+
+
+def test_interpreting_floats_refuses_what_is_not_finite() -> None:
+    assert interpret(np.array([[0.0]], np.float32), None, Activation.SIGMOID) == (0.5, 0.5)
+    with pytest.raises(EngineError, match="expected finite logits"):
+        interpret(np.array([[math.nan]], np.float32), None, Activation.SIGMOID)

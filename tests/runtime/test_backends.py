@@ -210,7 +210,7 @@ def test_both_engines_agree_on_the_golden_frames(bundle: Bundle) -> None:
     frames = [decode_image(bundle.read(frame.file)) for frame in bundle.manifest.golden]
     with Model.open(bundle, "tflite") as tflite, Model.open(bundle, "onnx") as onnx:
         labels = [
-            [int(model.probabilities(frame).argmax()) for frame in frames]
+            [int(np.argmax(model.probabilities(frame))) for frame in frames]
             for model in (tflite, onnx)
         ]
     assert labels[0] == labels[1]

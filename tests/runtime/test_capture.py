@@ -20,7 +20,7 @@ from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Size
 from linegate_runtime.sources import SourceOptions
 from linegate_runtime.sources.base import Rotation
-from linegate_runtime.testing import MjpegServer
+from linegate_runtime.testing import MjpegServer, StreamFault
 from tests.runtime.live_support import (
     even_picture,
     fake_camera,
@@ -349,7 +349,7 @@ def test_a_repeated_picture_is_never_used_and_a_frozen_camera_is_opened_again(
         )
         with Capture(request) as capture:
             take(capture)
-            server.freeze()
+            server.spoil(StreamFault.FROZEN)
             until = time.monotonic() + 3
             frames = [
                 capture.next_frame(0.2) for _ in iter(lambda: time.monotonic() < until, False)
@@ -358,7 +358,7 @@ def test_a_repeated_picture_is_never_used_and_a_frozen_camera_is_opened_again(
             assert sum(frame is not None for frame in frames) <= 2
             assert capture.counts.repeated > 5
             assert capture.counts.restarts >= 1
-            server.thaw()
+            server.heal()
             started = time.monotonic()
             take(capture)
             assert time.monotonic() - started < 2.5

@@ -12,11 +12,13 @@ from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import OutputError
 from linegate_bundle.manifest import Verdict
 from linegate_runtime.capture import Capture
+from linegate_runtime.exchange import Exchange, Judge
 from linegate_runtime.inspector import Inspector, Region
 from linegate_runtime.loop import Limits, Line, Station
 from linegate_runtime.model import Model
 from linegate_runtime.policy import VerdictOptions, line_policy
 from linegate_runtime.record import Access, PartRow, Record
+from linegate_runtime.rows import Stamp
 from linegate_runtime.sinks.fake import FakeSink, FakeSinkOptions
 from linegate_runtime.status import ClearFirst, Status
 from linegate_runtime.tally import Tally, quantile
@@ -43,8 +45,8 @@ def run_line(
         inspector = Inspector(model, regions, policy, clock=time.monotonic_ns)
         line = Line(
             stations=[Station(capture, inspector)],
-            bundle=bundle,
-            origin=policy.origin,
+            judge=Judge(model, policy, Stamp.of("a run", bundle, policy.origin)),
+            exchange=Exchange(lambda: pytest.fail("nobody asked"), lambda: False),
             record=record,
             sinks=[sink],
             status=Status(io.StringIO()),

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate_bundle.bundle import Bundle
-from linegate_bundle.decide import Float64Array, decide_part
+from linegate_bundle.decide import decide_part
 from linegate_bundle.manifest import Verdict
 from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.frame import Frame
@@ -30,8 +29,8 @@ SECOND = 1_000_000_000
 POLICY = line_policy(MANIFEST.policy, VerdictOptions(deadline_s=1.0))
 
 
-def odds(defect: float) -> Float64Array:
-    return np.array([1 - defect, defect])
+def odds(defect: float) -> tuple[float, float]:
+    return (1 - defect, defect)
 
 
 def seen(defect: float) -> Seen:

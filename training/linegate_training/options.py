@@ -163,7 +163,7 @@ class TrainOptions:
     weights: str | None = None
     size: tuple[int, int] | None = None
     colour: Colour | None = None
-    resize: Resize = Resize.SAMPLES_EXACT
+    resize: Resize = Resize.ROWS_EXACT
     fit: Fit = Fit.STRETCH
     good: tuple[str, ...] = ()
     group_block: int | None = None

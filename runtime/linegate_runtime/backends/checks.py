@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from linegate_bundle.errors import BundleError, EngineError
-from linegate_bundle.manifest import ModelEntry, TensorSpec
+from linegate_bundle.manifest import DType, ModelEntry, TensorSpec
+
+_DTYPES = {dtype: np.dtype(dtype.value) for dtype in DType}
+"""Made once: to compare a dtype with its name takes longer than all the rest."""
 
 
 def check_tensor(tensor: npt.NDArray[Any], spec: TensorSpec) -> None:
     """Raise :class:`EngineError` unless an input has the shape and dtype of ``spec``."""
-    # The name, because making a dtype of it for each frame would take longer.
-    if tensor.shape != spec.shape or tensor.dtype.name != spec.dtype.value:
+    if tensor.shape != spec.shape or tensor.dtype != _DTYPES[spec.dtype]:
         raise EngineError(
             f"expected an input {spec.name!r} of {spec.dtype.value} {spec.shape}, "
             f"got {tensor.dtype} {tensor.shape}"

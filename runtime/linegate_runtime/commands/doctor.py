@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from linegate_bundle.command import Command
 from linegate_runtime.commands.arguments import positive_integer, region, seconds, size
-from linegate_runtime.signals import stop_on_signals
+from linegate_runtime.signals import listen_to_signals
 
 if TYPE_CHECKING:
     from linegate_runtime.capture import Capture
@@ -83,14 +83,14 @@ def _run(options: argparse.Namespace) -> int:
         ),
     )
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with stop_on_signals() as is_stopped, contextlib.ExitStack() as stack:
+    with listen_to_signals() as asked, contextlib.ExitStack() as stack:
         captures = [
             stack.enter_context(Capture(camera.request, camera.name)) for camera in config.cameras
         ]
         end = None if options.seconds is None else time.monotonic() + options.seconds
 
         def is_over() -> bool:
-            return is_stopped() or (end is not None and time.monotonic() >= end)
+            return asked.stop or (end is not None and time.monotonic() >= end)
 
         if options.save is None:
             _serve(options.listen, config, captures, is_over)

@@ -8,10 +8,15 @@ import argparse
 import contextlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from linegate_bundle.command import Command
 from linegate_runtime.commands.arguments import positive_integer, region, seconds, size
-from linegate_runtime.signals import stop_on_signals
+from linegate_runtime.signals import listen_to_signals
+
+if TYPE_CHECKING:
+    from linegate_runtime.capture_process import Child
+    from linegate_runtime.config import RunConfig
 
 _DESCRIPTION = """\
 Watch a camera, find each part, judge it, and write one row a part to a SQLite file.
@@ -20,7 +25,9 @@ Watch a camera, find each part, judge it, and write one row a part to a SQLite f
       --empty empty.png --part-size 300x300
 
 A camera that does not answer or is lost is opened again until the run ends.
-Ctrl-C or SIGTERM ends it in order: parts in view are judged with the frames seen."""
+Ctrl-C or SIGTERM ends it in order: parts in view are judged with the frames seen.
+SIGHUP opens the bundle anew, after it was tried in a process of its own; if it is not
+good, the line goes on with the one it has."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -94,10 +101,46 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from linegate_runtime.capture import Capture  # noqa: PLC0415
+    from linegate_runtime.capture_process import Child  # noqa: PLC0415
+
+    # Before numpy loads: its threads for linear algebra would only cost start-up time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with listen_to_signals(reloads=True) as asked, contextlib.ExitStack() as stack:
+        # The first camera's process loads while the configuration is read.
+        children = [Child.start()]
+        stack.callback(_close_all, children)
+        config = _read_config(options)
+        from linegate_runtime.capture import Capture  # noqa: PLC0415
+
+        captures = [
+            stack.enter_context(
+                Capture(camera.request, camera.name, children.pop() if children else None)
+            )
+            for camera in config.cameras
+        ]
+        from linegate_runtime.live import Wishes, inspect_live  # noqa: PLC0415
+        from linegate_runtime.loop import Limits  # noqa: PLC0415
+
+        wishes = Wishes(
+            limits=Limits(parts=options.parts, seconds=options.seconds),
+            json_lines=options.json,
+            allow_looser=options.allow_looser,
+            is_stopped=asked.is_stopped,
+            is_reload_asked=asked.take_reload,
+        )
+        inspect_live(options.bundle, config, captures, wishes)
+    return 0
+
+
+def _close_all(children: "list[Child]") -> None:
+    for child in children:
+        child.close()
+
+
+def _read_config(options: argparse.Namespace) -> "RunConfig":
     from linegate_runtime.config_file import Overrides, load_config  # noqa: PLC0415
 
-    config = load_config(
+    return load_config(
         options.config,
         Overrides(
             camera=options.camera,
@@ -111,23 +154,6 @@ def _run(options: argparse.Namespace) -> int:
             record=options.record,
         ),
     )
-    # Before numpy loads: its threads for linear algebra would only cost start-up time.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with stop_on_signals() as is_stopped, contextlib.ExitStack() as stack:
-        captures = [
-            stack.enter_context(Capture(camera.request, camera.name)) for camera in config.cameras
-        ]
-        from linegate_runtime.live import Wishes, inspect_live  # noqa: PLC0415
-        from linegate_runtime.loop import Limits  # noqa: PLC0415
-
-        wishes = Wishes(
-            limits=Limits(parts=options.parts, seconds=options.seconds),
-            json_lines=options.json,
-            allow_looser=options.allow_looser,
-            is_stopped=is_stopped,
-        )
-        inspect_live(options.bundle, config, captures, wishes)
-    return 0
 
 
 COMMAND = Command(

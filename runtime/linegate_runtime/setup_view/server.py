@@ -6,6 +6,7 @@ that can be asked for.
 
 import http.server
 import ipaddress
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -126,6 +127,8 @@ class _Server(http.server.ThreadingHTTPServer):
     is_local: bool
 
     def __init__(self, address: tuple[str, int], handler: type["_Handler"]) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
         super().__init__(address, handler)
         self.is_over = threading.Event()
         self.streams = threading.BoundedSemaphore(_MOST_STREAMS)

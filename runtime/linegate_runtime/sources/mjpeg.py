@@ -39,9 +39,13 @@ class MjpegSource(Source):
         deadline = time.monotonic() + options.open_timeout_s
         with _faults(f"expected a stream within {options.open_timeout_s:g} s, got no answer"):
             self._socket = _connect(options, deadline)
+        self._begun_ns: int | None = None
+        self._newest_ns: int = time.monotonic_ns()
+        self._parts: list[bytes] = []
         try:
             with _faults(f"expected a stream within {options.open_timeout_s:g} s, got no answer"):
-                self._parser, self._parts = _ask(self._socket, options, deadline)
+                self._parser, rest = _ask(self._socket, options, deadline)
+                self._feed(rest)
                 self._next: Captured | None = self._newest(deadline)
         except BaseException:
             self.close()
@@ -65,8 +69,7 @@ class MjpegSource(Source):
         damage = ""
         while True:
             try:
-                content = self._wait_for_part(deadline)
-                monotonic_ns = time.monotonic_ns()
+                content, monotonic_ns = self._wait_for_part(deadline)
                 return Captured(pixels=decode_image(content), monotonic_ns=monotonic_ns)
             except DataError as error:
                 damage = str(error)
@@ -77,8 +80,13 @@ class MjpegSource(Source):
                     ) from None
                 raise
 
-    def _wait_for_part(self, deadline: float) -> bytes:
-        """Wait for a part, and take what else has come: a slow reader must not fall behind."""
+    def _wait_for_part(self, deadline: float) -> tuple[bytes, int]:
+        """Wait for a part, and take what else has come: a slow reader must not fall behind.
+
+        Returns:
+            The newest part and when its first bytes came: a picture that took long over a
+            slow line is as old as that.
+        """
         chunks = 0
         while not self._parts or (chunks < _CHUNKS_AT_ONCE and _has_more(self._socket)):
             content = b"" if self._parser.is_over else _receive(self._socket, deadline)
@@ -86,10 +94,21 @@ class MjpegSource(Source):
                 if self._parts:
                     break
                 raise CameraError("expected a picture, the camera ended the stream")
-            self._parts = self._parser.feed(content) or self._parts
+            self._feed(content)
             chunks += 1
         newest, self._parts = self._parts[-1], []
-        return newest
+        return newest, self._newest_ns
+
+    def _feed(self, content: bytes) -> None:
+        now_ns = time.monotonic_ns()
+        parts = self._parser.feed(content)
+        if parts:
+            # Of several in one piece, the last one began in it.
+            begun_ns = self._begun_ns if len(parts) == 1 else None
+            self._newest_ns = now_ns if begun_ns is None else begun_ns
+            self._parts, self._begun_ns = parts, None
+        if self._begun_ns is None and self._parser.has_begun_a_body:
+            self._begun_ns = now_ns
 
 
 @contextlib.contextmanager
@@ -125,8 +144,8 @@ def _connect(options: SourceOptions, deadline: float) -> socket.socket:
 
 def _ask(
     connection: socket.socket, options: SourceOptions, deadline: float
-) -> tuple[MultipartParser, list[bytes]]:
-    """Send the request, read the answer's head, and return what takes the rest, and parts."""
+) -> tuple[MultipartParser, bytes]:
+    """Send the request, read the answer's head, and return what parses the rest, and the rest."""
     connection.sendall(_request(options.address))
     received = b""
     while (end := received.find(b"\r\n\r\n")) < 0:
@@ -138,7 +157,7 @@ def _ask(
         if len(received) > LARGEST_HEAD + _CHUNK:
             raise CameraError(f"expected an answer's head of at most {LARGEST_HEAD} bytes")
     parser = MultipartParser(boundary_of(parse_answer(received[:end])))
-    return parser, parser.feed(received[end + 4 :])
+    return parser, received[end + 4 :]
 
 
 def _request(address: str) -> bytes:

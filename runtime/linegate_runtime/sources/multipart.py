@@ -85,6 +85,11 @@ class MultipartParser:
         self._is_in_body = False
         self.is_over = False
 
+    @property
+    def has_begun_a_body(self) -> bool:
+        """Whether the first bytes of a part's body are here, and not yet all."""
+        return self._is_in_body and bool(self._buffer)
+
     def feed(self, content: bytes) -> list[bytes]:
         """Take more bytes and return the bodies of the parts that are now complete.
 

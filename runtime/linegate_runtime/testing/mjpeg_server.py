@@ -1,6 +1,7 @@
 """A network camera on this machine: MJPEG over HTTP, with the faults that real ones have."""
 
 import contextlib
+import enum
 import http.server
 import socket
 import socketserver
@@ -27,8 +28,30 @@ _FLICKER_SIDE = 8
 _FLICKER = 4
 """In grey levels: enough to outlast the JPEG coding."""
 
+_SLOW_S = 1.0
+"""So long a picture takes over a slow line, in so many pieces."""
+
+_SLOW_PIECES = 20
+
+_GARBAGE_BYTES = 20_000
+
 _LOOK_UP_S = 0.05
 """How often a hung stream looks whether it may go on."""
+
+
+class StreamFault(enum.StrEnum):
+    """What can be wrong with a stream that still comes.
+
+    ``slow``: each picture takes a second to come. ``garbage``: what comes is no JPEG file.
+    ``resized``: pictures of another size. ``frozen``: the last picture again and again, as
+    of a camera whose sensor has stopped. ``black``: as with a covered lens.
+    """
+
+    SLOW = "slow"
+    GARBAGE = "garbage"
+    RESIZED = "resized"
+    FROZEN = "frozen"
+    BLACK = "black"
 
 
 class MjpegServer:
@@ -61,7 +84,7 @@ class MjpegServer:
         self._started = threading.Lock()
         self._flowing = threading.Event()
         self._flowing.set()
-        self._is_frozen = False
+        self._fault: StreamFault | None = None
         self._last: bytes | None = None
         self._server: _Server | None = None
 
@@ -83,13 +106,15 @@ class MjpegServer:
         """End :meth:`hang`."""
         self._flowing.set()
 
-    def freeze(self) -> None:
-        """Send the last picture again and again, as a camera whose sensor has stopped."""
-        self._is_frozen = True
+    def spoil(self, fault: StreamFault) -> None:
+        """Go on sending, but so that no verdict may come of it."""
+        self._fault = fault
 
-    def thaw(self) -> None:
-        """End :meth:`freeze`."""
-        self._is_frozen = False
+    def heal(self) -> None:
+        """End whatever fault there is: :meth:`hang`, :meth:`spoil`, :meth:`kill`."""
+        self._fault = None
+        self.resume()
+        self.restart()
 
     def kill(self) -> None:
         """Drop all connections and refuse new ones."""
@@ -118,13 +143,31 @@ class MjpegServer:
                 continue
             content = self._content(index)
             head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}"
-            send(head.encode() + b"\r\n\r\n" + content + b"\r\n")
+            whole = head.encode() + b"\r\n\r\n" + content + b"\r\n"
+            if self._fault is StreamFault.SLOW:
+                self._trickle(whole, send, is_over)
+            else:
+                send(whole)
+
+    def _trickle(
+        self, content: bytes, send: Callable[[bytes], object], is_over: threading.Event
+    ) -> None:
+        size = -(-len(content) // _SLOW_PIECES)
+        for start in range(0, len(content), size):
+            send(content[start : start + size])
+            is_over.wait(_SLOW_S / _SLOW_PIECES)
 
     def _content(self, index: int) -> bytes:
-        if self._is_frozen and self._last is not None:
+        if self._fault is StreamFault.GARBAGE:
+            return np.random.default_rng(index).bytes(_GARBAGE_BYTES)
+        if self._fault is StreamFault.FROZEN and self._last is not None:
             return self._last
         frame = self._frame_at(index / self._fps)
         if not isinstance(frame, bytes):
+            if self._fault is StreamFault.RESIZED:
+                frame = np.ascontiguousarray(frame[: frame.shape[0] // 2])
+            elif self._fault is StreamFault.BLACK:
+                frame = np.zeros_like(frame)
             frame = encode_jpeg(_flicker(frame, index), self._quality)
         self._last = frame
         return frame

@@ -1,7 +1,6 @@
 """What a trigger must do: say which parts a frame shows, and where."""
 
 import abc
-import dataclasses
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from linegate_bundle.preprocess import UInt8Array
 
 
-@dataclasses.dataclass(frozen=True)
-class Sighting:
+class Sighting(msgspec.Struct, frozen=True):
     """A part that is wholly in view.
 
     Attributes:
@@ -27,8 +25,7 @@ class Sighting:
     box: Box | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """A part that is known to be there, though no frame may have shown it yet.
 
     Attributes:
@@ -40,8 +37,7 @@ class Begun:
     monotonic_ns: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True):
     """What a trigger sees in one frame.
 
     Attributes:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from linegate_runtime.triggers.scene import Blob, union
+from linegate_runtime.triggers.steps import likely_time
 
 _FLICKER_S = 0.15
 """A part may be invisible for so long and is still the same part."""
@@ -141,14 +142,15 @@ class Tracker:
 
     def update(self, blobs: Sequence[Blob], time_s: float) -> Update:
         """Take the blobs of the next frame; ``time_s`` rises from call to call."""
-        blobs = self._join_pieces(list(blobs), time_s)
-        pairs, free = self._match(blobs, time_s)
+        shown_s = self._shown_at(blobs, time_s)
+        blobs = self._join_pieces(list(blobs), shown_s)
+        pairs, free = self._match(blobs, shown_s)
         for track, blob in pairs:
             track.follow(blob, time_s)
             self._velocity = track.velocity
         seen = [track for track, _ in pairs]
         self._last_s = time_s
-        gone = [track for track in self._tracks if self._is_gone(track, seen, time_s)]
+        gone = [track for track in self._tracks if self._is_gone(track, seen, shown_s, time_s)]
         over = [track for track in self._tracks if track in gone or _is_leaving(track)]
         over = [track for track in over if track.number is not None and not track.is_over]
         for track in over:
@@ -165,6 +167,12 @@ class Tracker:
             over=tuple(sorted(over, key=lambda track: track.number or 0)),
             unseen=sum(_was_missed(track) for track in gone),
         )
+
+    def _shown_at(self, blobs: Sequence[Blob], time_s: float) -> float:
+        """Return when the parts were where the frame shows them, by how far they have come."""
+        before = [track.blob for track in self._tracks if track.seen_at == self._last_s]
+        elapsed_s = time_s - self._last_s
+        return self._last_s + likely_time(before, blobs, self._velocity, elapsed_s, self._region)
 
     def _join_pieces(self, blobs: list[Blob], time_s: float) -> list[Blob]:
         """Join blobs that lie where a part of known size should be."""
@@ -224,10 +232,10 @@ class Tracker:
             errors.append((error + 0.01 * miss) / gate)
         return max(errors)
 
-    def _is_gone(self, track: Track, seen: Sequence[Track], time_s: float) -> bool:
+    def _is_gone(self, track: Track, seen: Sequence[Track], shown_s: float, time_s: float) -> bool:
         if track in seen:
             return False
-        place = track.predict(time_s)
+        place = track.predict(shown_s)
         width, height = self._region
         is_outside = (
             place.right <= 0 or place.left >= width or place.bottom <= 0 or place.top >= height

@@ -1,0 +1,192 @@
+"""What linegate adds to the bare engine, and how soon the first verdict is there.
+
+By turns of ten, in one process and with one thread: the bare invoke of a bundle's int8 TFLite model
+in ai-edge-litert, and the whole way of a 640x480 BGR frame through the line (trigger, crop,
+resize, colour, quantization, the same engine, probabilities, vote, verdict) to the row that
+goes on record. ``ratio_N`` is the median of the second over the median of the first, for
+MobileNetV2 at N pixels (width 0.35 at 96, full width at 96_full and 224).
+
+Then ``linegate run`` is started by exec before a network camera on this machine that shows a
+part from the start; ``first_verdict_s`` is the median time until its first verdict is printed,
+which is after its row is on disk.
+"""
+
+import dataclasses
+import functools
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from linegate_bundle.bundle import Bundle
+from linegate_bundle.preprocess import UInt8Array
+from linegate_runtime.backends import BACKENDS
+from linegate_runtime.frame import Frame
+from linegate_runtime.inspector import Inspector, Region
+from linegate_runtime.model import Model
+from linegate_runtime.policy import VerdictOptions, line_policy
+from linegate_runtime.record import PartRow
+from linegate_runtime.rows import Stamp, part_row
+from linegate_runtime.testing import Belt, MjpegServer
+from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
+from tests.benchmarks.bench import FOLDER, Result, show_progress, write
+from tests.benchmarks.speed_bundles import NETS, SpeedNet, bundle_of
+
+_SIZE = (480, 640, 3)
+_FRAMES = 3
+"""As many as the memory shared with the camera's process holds."""
+
+_BLOCK = 10
+"""Each turn runs so often in a row, as it does in use, so that neither pays for the other's
+having emptied the caches."""
+
+_SECONDS = 20.0
+"""For each network."""
+
+_LEAST_ROUNDS = 200
+_WARM_UP = 20
+_STARTS = 9
+_SIDE = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """Medians in microseconds, of so many rounds."""
+
+    bare: float
+    whole: float
+    rounds: int
+
+    @property
+    def ratio(self) -> float:
+        """The whole over the bare engine."""
+        return self.whole / self.bare
+
+
+class Line:
+    """The way of a frame to its row, without camera and database."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._model = Model.open(bundle)
+        policy = line_policy(bundle.manifest.policy, VerdictOptions())
+        regions = [Region("", ContinuousTrigger(ContinuousOptions()))]
+        self._inspector = Inspector(self._model, regions, policy, clock=time.monotonic_ns)
+        self._stamp = Stamp.of("benchmark", bundle, policy.origin)
+        self._number = 0
+
+    def judge(self, pixels: UInt8Array) -> PartRow:
+        """Return the row of a frame."""
+        self._number += 1
+        now_ns = time.monotonic_ns()
+        frame = Frame(number=self._number, monotonic_ns=now_ns, taken_ns=now_ns, pixels=pixels)
+        (judgement,) = self._inspector.inspect(frame).judgements
+        return part_row(self._stamp, "camera", judgement)
+
+
+def bare(bundle: Bundle) -> Callable[[], None]:
+    """Return the engine's invoke on the bundle's model, its input set once, and nothing else."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    entry = bundle.manifest.models[0]
+    # As the backend opens it, so that both run the same kernels.
+    BACKENDS.load("tflite")(entry, bundle.read(entry.file), 1).close()
+    interpreter = Interpreter(model_content=bundle.read(entry.file), num_threads=1)
+    interpreter.allocate_tensors()
+    details = interpreter.get_input_details()[0]
+    rng = np.random.default_rng(1)
+    tensor = rng.integers(-128, 128, details["shape"], np.int8)
+    interpreter.set_tensor(details["index"], tensor)
+    invoke: Callable[[], None] = interpreter.invoke
+    return invoke
+
+
+def compare(net: SpeedNet) -> Timed:
+    """Time both by turns."""
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, _SIZE, np.uint8) for _ in range(_FRAMES)]
+    with Bundle.open(bundle_of(net), "0.1.0") as bundle:
+        line, invoke = Line(bundle), bare(bundle)
+    bare_s: list[float] = []
+    whole_s: list[float] = []
+    start = time.monotonic()
+    while time.monotonic() - start < _SECONDS or len(bare_s) < _LEAST_ROUNDS:
+        for number in range(_BLOCK):
+            bare_s.append(_seconds(invoke))
+        for number in range(_BLOCK):
+            whole_s.append(_seconds(functools.partial(line.judge, frames[number % _FRAMES])))
+    bare_s, whole_s = bare_s[_WARM_UP:], whole_s[_WARM_UP:]
+    return Timed(
+        bare=1e6 * statistics.median(bare_s),
+        whole=1e6 * statistics.median(whole_s),
+        rounds=len(bare_s),
+    )
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def first_verdicts(bundle: Path, folder: Path) -> list[float]:
+    """Start ``linegate run`` again and again; return the seconds to each first verdict."""
+    part: UInt8Array = np.full((_SIDE, _SIDE, 3), 90, np.uint8)
+    belt = Belt([part], speed_px=0.02, gap_px=0, lead_px=400)
+    folder.mkdir(parents=True, exist_ok=True)
+    empty = folder / "empty.png"
+    cv2.imwrite(str(empty), belt.empty())
+    seconds = []
+    for number in range(_STARTS + 1):
+        record = folder / "first.sqlite"
+        for path in folder.glob("first.sqlite*"):
+            path.unlink()
+        with MjpegServer(lambda s: belt.frame(round(30 * s))) as camera:
+            command = [
+                *(sys.executable, "-m", "linegate_runtime", "run", str(bundle), "--json"),
+                *("--camera", camera.address, "--empty", str(empty), "--record", str(record)),
+                *("--parts", "1"),
+            ]
+            seconds.append(_first_line(command))
+        if number == 0:
+            seconds.clear()  # probes the model, and warms the disk's caches
+    return seconds
+
+
+def _first_line(command: Sequence[str]) -> float:
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        if process.stdout is None or not process.stdout.readline():
+            raise RuntimeError("expected a verdict, linegate run ended without one")
+        return time.perf_counter() - start
+
+
+def measure() -> Result:
+    """Compare every network, then start again and again."""
+    cv2.setNumThreads(1)  # as the line does
+    timed = {net.key: compare(net) for net in NETS}
+    starts = first_verdicts(bundle_of(NETS[-1]), FOLDER / "speed")
+    rows: list[tuple[str, float, float, float, int]] = [
+        (f"MobileNetV2 {key}", one.bare, one.whole, one.ratio, one.rounds)
+        for key, one in timed.items()
+    ]
+    return Result(
+        name="hotpath",
+        protocol=__doc__ or "",
+        columns=("model", "bare µs", "whole µs", "ratio", "rounds"),
+        rows=rows,
+        figures={
+            **{f"ratio_{key}": one.ratio for key, one in timed.items()},
+            "first_verdict_s": statistics.median(starts),
+            "first_verdict_s_max": max(starts),
+        },
+    )
+
+
+if __name__ == "__main__":
+    show_progress()
+    write(measure())

@@ -1,0 +1,185 @@
+"""``linegate doctor --camera``: what a browser and what a folder get to see."""
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linegate_bundle.errors import OutputError
+from linegate_bundle.images import read_image
+from linegate_runtime.geometry import Box
+from linegate_runtime.setup_view.draw import RegionView, draw, encode
+from linegate_runtime.setup_view.server import Pictures, ViewServer
+from linegate_runtime.testing import Belt, MjpegServer
+from linegate_runtime.triggers import Observation, Sighting
+from tests.runtime.live_support import even_picture, grey_part, wait_until, write_empty
+
+LINEGATE = [sys.executable, "-m", "linegate_runtime"]
+
+
+def belt() -> Belt:
+    parts = [grey_part(60, 80) for _ in range(20)]
+    return Belt(parts, speed_px=4, gap_px=60, width=320, height=240)
+
+
+@contextmanager
+def serving(pictures: Pictures, state: object = ()) -> Iterator[ViewServer]:
+    with ViewServer("127.0.0.1", 0, pictures, lambda: state) as server:
+        yield server
+
+
+def get(port: int, path: str, host: str | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers={} if host is None else {"Host": host})
+    response = connection.getresponse()
+    content = response.read()
+    connection.close()
+    return response.status, content
+
+
+def test_the_page_the_state_and_the_pictures_are_served() -> None:
+    pictures = Pictures(1)
+    with serving(pictures, [{"name": "camera", "parts": 3}]) as server:
+        status, page = get(server.port, "/")
+        assert (status, b"<title>linegate: live view</title>" in page) == (200, True)
+        assert json.loads(get(server.port, "/state.json")[1]) == [{"name": "camera", "parts": 3}]
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.request("GET", "/camera/0.mjpg")
+        response = connection.getresponse()
+        assert wait_until(lambda: pictures.is_wanted(0), 5)
+        pictures.put(0, encode(even_picture(90)))
+        assert response.readline() == b"--linegate\r\n"
+        connection.close()
+
+
+@pytest.mark.parametrize("path", ["/camera/1.mjpg", "/camera/x.mjpg", "/etc/passwd", "/../x"])
+def test_there_is_nothing_else(path: str) -> None:
+    with serving(Pictures(1)) as server:
+        assert get(server.port, path)[0] == 404
+
+
+def test_a_page_under_another_name_cannot_read_the_view() -> None:
+    with serving(Pictures(1)) as server:
+        assert get(server.port, "/state.json", "evil.example")[0] == 403
+        assert get(server.port, "/state.json", f"localhost:{server.port}")[0] == 200
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with (
+        serving(Pictures(1)) as server,
+        pytest.raises(OutputError, match="choose another with --listen"),
+    ):
+        ViewServer("127.0.0.1", server.port, Pictures(1), list)
+
+
+def test_what_is_drawn_is_the_region_what_was_noticed_and_the_parts() -> None:
+    picture = even_picture(100, 320, 240)
+    observation = Observation(
+        sightings=(Sighting(7, Box(100, 100, 50, 50)),),
+        noticed=(Box(10, 100, 40, 40),),
+        state="a part is wholly in view",
+    )
+    drawn = draw(picture, [RegionView("left", Box(5, 5, 300, 200), observation)])
+    assert drawn.shape == picture.shape
+    assert (picture == 100).all()
+    assert drawn[120, 5].tolist() == [255, 160, 0]
+    assert drawn[120, 10].tolist() == [0, 190, 255]
+    assert drawn[120, 100].tolist() == [60, 200, 60]
+
+
+def doctor(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*LINEGATE, "doctor", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def free_port() -> int:
+    with ViewServer("127.0.0.1", 0, Pictures(1), list) as server:
+        return server.port
+
+
+def test_a_browser_sees_the_camera_with_its_trigger(tmp_path: Path) -> None:
+    moving = belt()
+    port = free_port()
+    with MjpegServer(lambda seconds: moving.frame(round(seconds * 30))) as camera:
+        process = doctor(
+            *("--camera", camera.address, "--empty", str(write_empty(moving, tmp_path))),
+            *("--listen", f"127.0.0.1:{port}", "--seconds", "40"),
+        )
+        states: list[dict[str, Any]] = []
+
+        def has_seen_parts() -> bool:
+            try:
+                states[:] = json.loads(get(port, "/state.json")[1])
+            except (OSError, ValueError):
+                return False
+            return bool(states and states[0]["parts"] >= 2)
+
+        assert wait_until(has_seen_parts, 20)
+        assert states[0]["size"] == [320, 240]
+        assert states[0]["states"][0] in {"a part is wholly in view", "waiting for a part"}
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0, errors
+    assert f"the live view is at http://127.0.0.1:{port}/" in errors
+
+
+def test_saved_pictures_can_be_played_again(tmp_path: Path, bundle_path: Path) -> None:
+    moving = belt()
+    folder = tmp_path / "saved"
+    empty = write_empty(moving, tmp_path)
+    with MjpegServer(lambda seconds: moving.frame(round(seconds * 30))) as camera:
+        process = doctor(
+            *("--camera", camera.address, "--empty", str(empty)),
+            *("--save", str(folder), "--pictures", "60"),
+        )
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    views = sorted(folder.glob("view-1-*.jpg"))
+    assert len(views) == 60
+    assert read_image(views[-1]).shape == (240, 320, 3)
+    done = subprocess.run(
+        [
+            *(*LINEGATE, "run", str(bundle_path), "--engine", "fake", "--json"),
+            *("--camera", str(folder / "camera-1"), "--empty", str(empty)),
+            *("--record", str(tmp_path / "r.sqlite")),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert len(done.stdout.splitlines()) >= 2
+
+
+def test_a_camera_that_gives_nothing_is_an_error_in_the_end() -> None:
+    started = time.monotonic()
+    process = doctor(
+        "--camera", "http://127.0.0.1:9/", "--seconds", "1.5", "--listen", "127.0.0.1:0"
+    )
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 5, errors
+    assert "the camera gave no frame" in errors
+    assert time.monotonic() - started < 15
+
+
+def test_a_region_outside_the_frame_is_said() -> None:
+    process = doctor(
+        *("--camera", "64x48@30", "--source", "fake", "--region", "0,0,65,48"),
+        *("--listen", f"127.0.0.1:{free_port()}", "--seconds", "10"),
+    )
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 4
+    assert "expected a region inside the frame of 64x48" in errors
+    assert "Traceback" not in errors

@@ -1,0 +1,182 @@
+"""A real line with several cameras, regions, deadlines, its own policy, and another bundle."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from linegate_bundle.errors import CameraError
+from linegate_bundle.manifest import Verdict
+from linegate_runtime.policy import PolicyOrigin
+from linegate_runtime.reason import Reason
+from linegate_runtime.record import PartRow
+from linegate_runtime.testing import MjpegServer
+from tests.runtime.live_support import showing, wait_until
+from tests.runtime.test_run import running
+from tests.support import tiny_bundle
+
+LINEGATE = [sys.executable, "-m", "linegate_runtime"]
+
+
+def run_config(
+    folder: Path, bundle: Path, config: str, *arguments: str, code: int = 0
+) -> list[PartRow]:
+    """Run a line from a configuration file to its end, and return what it told."""
+    (folder / "line.toml").write_text(config + '\n[engine]\nname = "fake"\n')
+    done = subprocess.run(
+        [
+            *LINEGATE,
+            "run",
+            str(bundle),
+            "--config",
+            str(folder / "line.toml"),
+            "--json",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    return [msgspec.json.decode(line, type=PartRow) for line in done.stdout.splitlines()]
+
+
+def test_several_cameras_and_regions_are_judged_in_one_run(
+    tmp_path: Path, bundle_path: Path
+) -> None:
+    rows = run_config(
+        tmp_path,
+        bundle_path,
+        """
+[trigger]
+kind = "continuous"
+frames = 3
+[[camera]]
+name = "left"
+address = "64x48@50"
+source = "fake"
+[[camera.region]]
+name = "top"
+x = 0
+y = 0
+width = 64
+height = 24
+[[camera.region]]
+name = "bottom"
+x = 0
+y = 24
+width = 64
+height = 24
+[[camera]]
+name = "right"
+address = "32x24@50"
+source = "fake"
+rotation = 90
+""",
+        "--parts",
+        "60",
+    )
+    stations = {(row.camera, row.region) for row in rows}
+    assert stations == {("left", "top"), ("left", "bottom"), ("right", "")}
+    for camera, region in stations:
+        numbers = [row.part for row in rows if (row.camera, row.region) == (camera, region)]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert len(numbers) > 8
+
+
+def test_parts_that_no_frame_shows_are_rejected_in_time(tmp_path: Path, bundle_path: Path) -> None:
+    with MjpegServer(showing(60)) as server:
+        server.hang()
+        started = time.monotonic_ns()
+        rows = run_config(
+            tmp_path,
+            bundle_path,
+            f'[camera]\naddress = "{server.address}"\n'
+            '[trigger]\nkind = "interval"\nperiod_s = 0.3\n[verdict]\ndeadline_s = 0.4\n',
+            "--parts",
+            "3",
+            code=CameraError.exit_code,
+        )
+    assert [(row.verdict, row.reason) for row in rows] == [(Verdict.REJECT, Reason.LATE)] * 3
+    assert [row.part for row in rows] == [1, 2, 3]
+    assert all((row.label, row.frame_number, row.frames_voted) == (None, None, 0) for row in rows)
+    assert all(row.latency_ms is not None and 400 < row.latency_ms < 1500 for row in rows)
+    assert rows[0].monotonic_ns > started
+
+
+def test_a_stricter_line_is_marked_in_every_row(tmp_path: Path, bundle_path: Path) -> None:
+    camera = '[camera]\naddress = "64x48@100"\nsource = "fake"\n[trigger]\nkind = "continuous"\n'
+    strict = camera + "[verdict]\nreject_at_least = 0.31\naccept_at_most = 0.1\n"
+    rows = run_config(tmp_path, bundle_path, strict, "--parts", "5")
+    assert {row.policy for row in rows} == {PolicyOrigin.STRICTER}
+
+
+def test_a_looser_line_needs_to_be_allowed_on_the_command_line(
+    tmp_path: Path, bundle_path: Path
+) -> None:
+    camera = '[camera]\naddress = "64x48@100"\nsource = "fake"\n[trigger]\nkind = "continuous"\n'
+    loose = camera + "[verdict]\naccept_at_most = 0.5\n"
+    with pytest.raises(AssertionError, match=r"accept_at_most: expected at most the bundle's 0\.3"):
+        run_config(tmp_path, bundle_path, loose, "--parts", "5")
+    rows = run_config(tmp_path, bundle_path, loose, "--parts", "5", "--allow-looser")
+    assert {row.policy for row in rows} == {PolicyOrigin.LOOSER}
+
+
+def test_another_bundle_is_taken_while_the_line_runs_and_a_bad_one_is_not(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "now.linegate")
+    other = tiny_bundle(tmp_path / "other.linegate", size=24)
+    arguments = ["--camera", "64x48@50", "--source", "fake", "--trigger", "continuous"]
+    with running(tmp_path, bundle, *arguments) as run:
+        first = run.next_row().bundle_sha256
+        shutil.copyfile(other, tmp_path / "new.linegate")
+        (tmp_path / "new.linegate").replace(bundle)
+        run.process.send_signal(signal.SIGHUP)
+        assert wait_until(lambda: "from now on by bundle" in run.log)
+        later = [run.next_row() for _ in range(20)]
+        assert wait_until(lambda: run.next_row().bundle_sha256 != first)
+        (tmp_path / "bad.linegate").write_bytes(other.read_bytes()[:-100])
+        (tmp_path / "bad.linegate").replace(bundle)
+        run.process.send_signal(signal.SIGHUP)
+        assert wait_until(lambda: "the new bundle is not taken" in run.log)
+        last = run.next_row()
+        run.process.terminate()
+        rows = [*later, last, *run.rest()]
+    assert "is damaged" in run.log or "cut short" in run.log
+    assert len({row.run for row in rows}) == 1
+    assert rows[-1].bundle_sha256 != first
+    numbers = [row.part for row in run.rows()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_the_log_can_be_json_for_programs(tmp_path: Path, bundle_path: Path) -> None:
+    arguments = ["--camera", "64x48@50", "--source", "fake", "--trigger", "continuous"]
+    record = ["--engine", "fake", "--record", str(tmp_path / "r.sqlite")]
+    for place in (["--log-json", "run", str(bundle_path)], ["run", str(bundle_path), "--log-json"]):
+        done = subprocess.run(
+            [*LINEGATE, *place, *arguments, *record, "--parts", "2"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        assert {"time", "level", "logger", "message"} <= set(lines[0])
+        assert any("2 parts:" in line["message"] for line in lines)
+        (tmp_path / "r.sqlite").unlink()
+    failed = subprocess.run(
+        [*LINEGATE, "--log-json", "run", str(tmp_path / "nosuch"), *arguments, *record],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    error = json.loads(failed.stderr.splitlines()[-1])
+    assert (error["level"], error["event"]) == ("error", "error")
+    assert error["exit_code"] == failed.returncode != 0
