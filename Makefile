@@ -6,6 +6,7 @@ WORKSTATION := $(BUILD)/env/workstation
 DEVICE := $(BUILD)/env/device
 DEVICE_OLD := $(BUILD)/env/device-old
 MEDIAPIPE := $(BUILD)/env/mediapipe
+OPENVINO := $(BUILD)/env/openvino
 DEVICE_TEST := $(BUILD)/env/device-test
 WHEELS := $(BUILD)/wheels
 RUNTIME_SOURCES := $(shell find runtime -name '*.py' -o -name py.typed -o -name pyproject.toml)
@@ -24,7 +25,7 @@ help:
 	@echo "make lint | types | imports | test-workstation | test-device | test-device-old"
 	@echo "make test-networks   trains, exports and runs every network (about an hour)"
 	@echo "make bench-training-elpv | bench-training-deeppcb | bench-training-input | bench-near-duplicates | bench-certificate | bench-onnx-int8 |"
-	@echo "     bench-export-accuracy | bench-export-repair"
+	@echo "     bench-export-accuracy | bench-export-repair | bench-peers"
 	@echo "             measure what the READMEs quote (hours)"
 	@echo "make clean   remove everything under build/"
 
@@ -87,12 +88,15 @@ test-device-old: $(DEVICE_OLD)/.installed $(DEVICE_TEST)/.installed
 
 # Each prints a table and writes build/benchmarks/NAME.json. Trainings that are finished are
 # taken from there; remove build/benchmarks to do all again.
-BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 export-accuracy export-repair
+BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 export-accuracy export-repair hotpath belt faults memory peers
 
 .PHONY: $(addprefix bench-,$(BENCHMARKS))
 $(addprefix bench-,$(BENCHMARKS)): bench-%: $(WORKSTATION)/.developed
 	$(SAY) "benchmark $* (results in build/benchmarks)"
 	@TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=1 $(WORKSTATION)/bin/python -m tests.benchmarks.$(subst -,_,$*)
+
+# What linegate is timed against runs where it is installed.
+bench-peers: $(DEVICE)/.installed $(DEVICE_OLD)/.installed $(MEDIAPIPE)/.installed $(OPENVINO)/.installed
 
 # --- environments -----------------------------------------------------------------------
 
@@ -152,6 +156,15 @@ $(MEDIAPIPE)/.installed: requirements/mediapipe.txt | python-version
 	@$(PYTHON) -m venv $(MEDIAPIPE)
 	@$(MEDIAPIPE)/bin/python $(PIP) install --quiet --require-hashes -r requirements/mediapipe.txt \
 		|| { echo "left out: MediaPipe cannot be installed here"; rm -rf $(MEDIAPIPE); mkdir -p $(MEDIAPIPE); }
+	@touch $@
+
+# Only a benchmark needs it.
+$(OPENVINO)/.installed: requirements/openvino.txt | python-version
+	$(SAY) "setting up OpenVINO, which linegate is timed against"
+	@rm -rf $(OPENVINO)
+	@$(PYTHON) -m venv $(OPENVINO)
+	@$(OPENVINO)/bin/python $(PIP) install --quiet --require-hashes -r requirements/openvino.txt \
+		|| { echo "left out: OpenVINO cannot be installed here"; rm -rf $(OPENVINO); mkdir -p $(OPENVINO); }
 	@touch $@
 
 $(DEVICE_OLD)/.installed: requirements/device-old.txt $(WHEELS)/.built | python-version

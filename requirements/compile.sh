@@ -15,5 +15,7 @@ done
 compile weights --no-deps
 # Kept apart, for it brings an OpenCV of its own.
 compile mediapipe
+# A peer that linegate is timed against.
+compile openvino
 # tflite-runtime has no wheel for Python 3.12 and newer, and needs the old numpy.
 compile device-old

@@ -16,7 +16,8 @@ from typing import Self
 import msgspec
 
 from linegate_bundle.errors import CameraError, ConfigError, DataError, LinegateError
-from linegate_runtime.capture_process import CaptureProcess, Child
+from linegate_runtime.capture_child_start import Child
+from linegate_runtime.capture_process import CaptureProcess
 from linegate_runtime.capture_protocol import (
     Ended,
     Event,
@@ -113,7 +114,7 @@ class Capture:
     def start(self) -> None:
         """Start the camera's process; returns at once."""
         if self._child is None:
-            started, self._started = self._started or Child.start(), None
+            started, self._started = self._started or _start_child(), None
             self._child = CaptureProcess(started, self._request, self._last_number)
             self._skipped = (self.counts.repeated, self.counts.black)
 
@@ -284,6 +285,13 @@ def next_frame_of(
             return None
         wake_at = min([deadline, *(capture.attention_at for capture in captures)])
         _wait([capture.descriptor for capture in captures], max(0.0, wake_at - now))
+
+
+def _start_child() -> Child:
+    try:
+        return Child()
+    except OSError as error:
+        raise CameraError(f"the camera's process cannot start: {error}") from error
 
 
 def _wait(descriptors: Sequence[int | None], wait_s: float) -> None:

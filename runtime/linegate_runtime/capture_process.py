@@ -1,19 +1,16 @@
 """One run of a camera's process, seen from the parent."""
 
 import contextlib
-import dataclasses
 import mmap
 import os
 import select
-import subprocess
-import sys
-import tempfile
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from linegate_bundle.errors import CameraError
+from linegate_runtime.capture_child_start import Child
 from linegate_runtime.capture_protocol import (
     REFRESH,
     SLOTS,
@@ -41,65 +38,6 @@ _GRACE_S = 1.0
 
 _REFRESH_LIMIT_S = 0.25
 """For an answer of the child that needs no frame to come."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Child:
-    """A camera's process that has just been started and waits for its request.
-
-    Starting Python and loading OpenCV takes longer than all that comes before, so a command
-    may start one before it knows what for.
-
-    Attributes:
-        process: its handle.
-        requests: descriptor of the pipe to it.
-        events: descriptor of the pipe from it.
-        memory: descriptor of the memory shared with it.
-    """
-
-    process: "subprocess.Popen[bytes]"
-    requests: int
-    events: int
-    memory: int
-
-    @classmethod
-    def start(cls) -> Self:
-        """Start the process; returns at once.
-
-        Raises:
-            CameraError: the system refuses.
-        """
-        memory = _shared_memory()
-        child_requests, requests = os.pipe()
-        events, child_events = os.pipe()
-        try:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "linegate_runtime.capture_child"),
-                    *(str(memory), str(child_events)),
-                ],
-                stdin=child_requests,
-                pass_fds=(memory, child_events),
-                # Threads for linear algebra, which nobody needs here, cost start-up time.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-                # Ctrl-C in a terminal is for the parent, which ends the child in order.
-                start_new_session=True,
-            )
-        except OSError as error:
-            for descriptor in (requests, events, memory):
-                os.close(descriptor)
-            raise CameraError(f"the camera's process cannot start: {error}") from error
-        finally:
-            os.close(child_requests)
-            os.close(child_events)
-        return cls(process, requests, events, memory)
-
-    def close(self) -> None:
-        """Kill the process; what it held is freed by the system."""
-        self.process.kill()
-        self.process.wait()
-        for descriptor in (self.requests, self.events, self.memory):
-            os.close(descriptor)
 
 
 class CaptureProcess:
@@ -247,11 +185,3 @@ def _is_readable(descriptor: int, wait_s: float) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(wait_s * 1000))
-
-
-def _shared_memory() -> int:
-    """Return the descriptor of new, nameless memory that a child can map."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("linegate-frames", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

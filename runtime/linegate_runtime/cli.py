@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import linegate_runtime
 from linegate_bundle.command import Command
 from linegate_bundle.errors import LinegateError, OutputError
+from linegate_runtime.capture_child_start import Child
 from linegate_runtime.logs import is_json_wanted, set_up_log
 
 _LOG = logging.getLogger(__name__)
@@ -42,13 +43,19 @@ exit codes:
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``linegate`` and return its exit code."""
+def main(arguments: Sequence[str] | None = None, child: Child | None = None) -> int:
+    """Run ``linegate`` and return its exit code.
+
+    Args:
+        arguments: without the program's name; those of this process if None.
+        child: a camera's process for the command ``run``, started beforehand.
+    """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
     set_up_log(debug=debug, as_json="--log-json" in arguments)
     try:
         options = _parser(_commands(arguments)).parse_args(arguments)
+        options.child = child
         command: Command = options.command
         code = command.run(options)
         sys.stdout.flush()
@@ -133,7 +140,3 @@ def _commands(arguments: Sequence[str]) -> list[Command]:
 def _load_builtin(name: str) -> Command:
     command: Command = importlib.import_module(_BUILTIN[name]).COMMAND
     return command
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,5 @@
 """What a measurement on this machine depends on, so that it is known when to measure anew."""
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 import linegate_runtime
+from linegate_runtime.distributions import find_versions
 
 _PACKAGES = ("ai-edge-litert", "tflite-runtime", "onnxruntime", "numpy", "opencv-python-headless")
 
@@ -50,13 +50,7 @@ def available_cores() -> int:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return find_versions(_PACKAGES)
 
 
 def _processor() -> str:

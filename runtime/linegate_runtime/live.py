@@ -14,7 +14,6 @@ import cv2
 import linegate_runtime
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import CameraError, ConfigError
-from linegate_runtime.bench import BenchOptions, measure, recall_proposal, remember_proposal
 from linegate_runtime.capture import Capture
 from linegate_runtime.config import CameraConfig, Plugin, RunConfig
 from linegate_runtime.engine_names import AUTO_ENGINE
@@ -143,6 +142,13 @@ def _choose_engine(bundle: Bundle, config: RunConfig) -> tuple[str, int]:
     engine = config.engine
     if engine.name != AUTO_ENGINE:
         return engine.name, engine.threads or 1
+    from linegate_runtime.bench import (  # noqa: PLC0415 - most lines know their engine
+        BenchOptions,
+        measure,
+        recall_proposal,
+        remember_proposal,
+    )
+
     proposal = recall_proposal(bundle)
     if proposal is None:
         _LOG.info("no measurement of this bundle on this machine; timing engines and threads")

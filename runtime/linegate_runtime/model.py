@@ -12,6 +12,7 @@ from linegate_bundle.decide import Float64Array, dequantize, interpret
 from linegate_bundle.manifest import (
     CLASS_MAP,
     LOGITS,
+    DType,
     Engine,
     Manifest,
     ModelEntry,
@@ -76,8 +77,13 @@ class Model:
         self._backend = backend
         self._preprocess = Preprocessor(manifest.preprocess)
         self._quantization = {tensor.name: tensor.quantization for tensor in entry.outputs}
-        self._pixels = np.empty(manifest.preprocess.shape, np.uint8)
         self._tensor = np.empty(entry.input.shape, entry.input.dtype.value)
+        # Bytes are encoded where they lie: less memory to touch while the caches are cold.
+        self._pixels: UInt8Array = (
+            np.empty(manifest.preprocess.shape, np.uint8)
+            if entry.input.dtype is DType.FLOAT32
+            else self._tensor[0].view(np.uint8)
+        )
         self._batch = batch
         self._tensors = np.empty((batch, *entry.input.shape[1:]), entry.input.dtype.value)
 

@@ -7,7 +7,6 @@ appears, so no second parser can disagree with the first.
 
 import dataclasses
 import enum
-import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -46,6 +45,8 @@ class TomlFile:
         """
         if path is None:
             return cls(None, "", {})
+        import tomllib  # noqa: PLC0415 - a line without a file needs none
+
         try:
             text = path.read_bytes().decode()
             return cls(path, text, tomllib.loads(text))
@@ -61,6 +62,8 @@ class TomlFile:
 
     def line_of(self, keys: Keys) -> int | None:
         """Return the line, from 1, where a key or a table's first key stands; None if nowhere."""
+        import tomllib  # noqa: PLC0415
+
         lines = self.text.splitlines(keepends=True)
         parsed = 0
         for count in range(1, len(lines) + 1):

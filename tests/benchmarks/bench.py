@@ -16,6 +16,9 @@ from linegate_bundle.atomic import write_atomic
 
 FOLDER = Path("build/benchmarks")
 
+DEVICE_PYTHON = Path("build/env/device/bin/python").absolute()
+"""Of the environment that holds the runtime's wheel and what a device needs, nothing else."""
+
 Value = str | int | float
 
 

@@ -1,21 +1,20 @@
 """What linegate adds to the bare engine, and how soon the first verdict is there.
 
-By turns of ten, in one process and with one thread: the bare invoke of a bundle's int8 TFLite model
-in ai-edge-litert, and the whole way of a 640x480 BGR frame through the line (trigger, crop,
-resize, colour, quantization, the same engine, probabilities, vote, verdict) to the row that
-goes on record. ``ratio_N`` is the median of the second over the median of the first, for
-MobileNetV2 at N pixels (width 0.35 at 96, full width at 96_full and 224).
+By turns of ten, in one process and with one thread: the bare invoke of a bundle's int8
+TFLite model in ai-edge-litert, and the whole way of a 640x480 BGR frame through the line
+(trigger, crop, resize, colour, quantization, the same engine, probabilities, vote, verdict) to
+the row that goes on record. ``ratio_N`` is the median of the second over the median of the
+first, for MobileNetV2 at N pixels; ``96_narrow`` has 0.35 of its width.
 
-Then ``linegate run`` is started by exec before a network camera on this machine that shows a
-part from the start; ``first_verdict_s`` is the median time until its first verdict is printed,
-which is after its row is on disk.
+Then ``linegate run`` of the device's environment is started by exec before a network camera
+on this machine that shows a part from the start; ``first_verdict_s`` is the median time until
+its first verdict is printed, which is after its row is on disk.
 """
 
 import dataclasses
 import functools
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,8 +33,8 @@ from linegate_runtime.record import PartRow
 from linegate_runtime.rows import Stamp, part_row
 from linegate_runtime.testing import Belt, MjpegServer
 from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
-from tests.benchmarks.bench import FOLDER, Result, show_progress, write
-from tests.benchmarks.speed_bundles import NETS, SpeedNet, bundle_of
+from tests.benchmarks.bench import DEVICE_PYTHON, FOLDER, Result, show_progress, write
+from tests.benchmarks.speed_bundles import LARGEST, NETS, SpeedNet, bundle_of
 
 _SIZE = (480, 640, 3)
 _FRAMES = 3
@@ -115,10 +114,9 @@ def compare(net: SpeedNet) -> Timed:
     whole_s: list[float] = []
     start = time.monotonic()
     while time.monotonic() - start < _SECONDS or len(bare_s) < _LEAST_ROUNDS:
-        for number in range(_BLOCK):
-            bare_s.append(_seconds(invoke))
-        for number in range(_BLOCK):
-            whole_s.append(_seconds(functools.partial(line.judge, frames[number % _FRAMES])))
+        bare_s += [_seconds(invoke) for _ in range(_BLOCK)]
+        judges = [functools.partial(line.judge, frames[n % _FRAMES]) for n in range(_BLOCK)]
+        whole_s += [_seconds(judge) for judge in judges]
     bare_s, whole_s = bare_s[_WARM_UP:], whole_s[_WARM_UP:]
     return Timed(
         bare=1e6 * statistics.median(bare_s),
@@ -147,7 +145,7 @@ def first_verdicts(bundle: Path, folder: Path) -> list[float]:
             path.unlink()
         with MjpegServer(lambda s: belt.frame(round(30 * s))) as camera:
             command = [
-                *(sys.executable, "-m", "linegate_runtime", "run", str(bundle), "--json"),
+                *(str(DEVICE_PYTHON), "-m", "linegate_runtime", "run", str(bundle), "--json"),
                 *("--camera", camera.address, "--empty", str(empty), "--record", str(record)),
                 *("--parts", "1"),
             ]
@@ -169,7 +167,7 @@ def measure() -> Result:
     """Compare every network, then start again and again."""
     cv2.setNumThreads(1)  # as the line does
     timed = {net.key: compare(net) for net in NETS}
-    starts = first_verdicts(bundle_of(NETS[-1]), FOLDER / "speed")
+    starts = first_verdicts(bundle_of(LARGEST), FOLDER / "speed")
     rows: list[tuple[str, float, float, float, int]] = [
         (f"MobileNetV2 {key}", one.bare, one.whole, one.ratio, one.rounds)
         for key, one in timed.items()

@@ -1,7 +1,8 @@
 """Memory and freshness of a real ``linegate run`` over ten minutes.
 
-One network camera (MJPEG over HTTP in a process of its own, 640x480, 30 frames a second),
-MobileNetV2 at 224 pixels, every frame judged and on record. ``pss_mb`` is the largest sum of
+In the device's environment, before one network camera (MJPEG over HTTP in a process of its
+own, 640x480, 30 frames a second), MobileNetV2 at 224 pixels, every frame judged and on
+record. ``pss_mb`` is the largest sum of
 the proportional set sizes of all its processes, taken every second; ``slope_mb_per_hour`` is
 the regression line of that sum after the first two minutes. Ages are from the capture of a
 frame to its verdict, in frame periods. Then the same camera is read by a consumer that takes
@@ -25,8 +26,8 @@ from linegate_runtime.capture import Capture
 from linegate_runtime.capture_protocol import Request
 from linegate_runtime.record import Access, Record
 from linegate_runtime.sources import SourceOptions
-from tests.benchmarks.bench import Result, show_progress, write
-from tests.benchmarks.speed_bundles import NETS, bundle_of
+from tests.benchmarks.bench import DEVICE_PYTHON, Result, show_progress, write
+from tests.benchmarks.speed_bundles import LARGEST, bundle_of
 from tests.stream_server import FPS
 
 _SECONDS = float(os.environ.get("LINEGATE_MEMORY_SECONDS", "600"))
@@ -52,7 +53,7 @@ def watch(address: str, folder: Path) -> tuple[list[tuple[float, float]], Path]:
     """Run the line; return the seconds and MB of each second, and the record."""
     record = folder / "memory.sqlite"
     command = [
-        *(sys.executable, "-m", "linegate_runtime", "run", str(bundle_of(NETS[-1]))),
+        *(str(DEVICE_PYTHON), "-m", "linegate_runtime", "run", str(bundle_of(LARGEST))),
         *("--camera", address, "--trigger", "continuous", "--record", str(record)),
         *("--seconds", str(_SECONDS)),
     ]

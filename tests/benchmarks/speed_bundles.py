@@ -1,7 +1,7 @@
 """Bundles for timing: a public architecture, converted by the exporter, untrained.
 
 Weights change no time, so none are needed: MobileNetV2 (Sandler et al. 2018) with two
-labels, at 224 pixels in full width and at 96 in full width and in 0.35 of it.
+labels, at 224 and at 96 pixels, and at 96 in 0.35 of its width, the smallest published.
 """
 
 import dataclasses
@@ -46,15 +46,17 @@ class SpeedNet:
 
 
 NETS = (
-    SpeedNet("96", 96, 0.35),
-    SpeedNet("96_full", 96, 1.0),
+    SpeedNet("96", 96, 1.0),
     SpeedNet("224", 224, 1.0),
+    SpeedNet("96_narrow", 96, 0.35),
 )
+
+LARGEST = NETS[1]
 
 
 def bundle_of(net: SpeedNet, vote_frames: int = 1, folder: Path = FOLDER / "speed") -> Path:
     """Return the bundle of a network, made if it is not there yet."""
-    path = folder / f"mobilenet-v2-{net.key}-{vote_frames}.linegate"
+    path = folder / f"mobilenet-v2-{net.side}-{net.alpha}-{vote_frames}.linegate"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _make(net, vote_frames, path)

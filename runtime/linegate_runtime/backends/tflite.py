@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 import logging
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from linegate_bundle.manifest import Engine, ModelEntry, ModelFormat, Precision
 from linegate_bundle.native_log import NativeLog, captured_native_log
 from linegate_runtime.backends.base import Backend, Tensor
 from linegate_runtime.backends.checks import check_signature, check_tensor
+from linegate_runtime.distributions import find_versions
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class TfliteBackend(Backend):
         }
         self._engine = Engine(
             name=package,
-            version=importlib.metadata.version(package),
+            version=find_versions([package]).get(package, "unknown"),
             kernel="xnnpack" if _has_delegate(interpreter) else "builtin",
         )
 

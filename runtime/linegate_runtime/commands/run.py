@@ -15,7 +15,7 @@ from linegate_runtime.commands.arguments import positive_integer, region, second
 from linegate_runtime.signals import listen_to_signals
 
 if TYPE_CHECKING:
-    from linegate_runtime.capture_process import Child
+    from linegate_runtime.capture_child_start import Child
     from linegate_runtime.config import RunConfig
 
 _DESCRIPTION = """\
@@ -101,13 +101,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from linegate_runtime.capture_process import Child  # noqa: PLC0415
-
     # Before numpy loads: its threads for linear algebra would only cost start-up time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with listen_to_signals(reloads=True) as asked, contextlib.ExitStack() as stack:
-        # The first camera's process loads while the configuration is read.
-        children = [Child.start()]
+        children = [] if options.child is None else [options.child]
         stack.callback(_close_all, children)
         config = _read_config(options)
         from linegate_runtime.capture import Capture  # noqa: PLC0415

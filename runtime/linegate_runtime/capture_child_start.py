@@ -1,0 +1,67 @@
+"""Starting a camera's process; imports next to nothing, so that it can be the first thing done."""
+
+import os
+import subprocess
+import sys
+
+
+class Child:
+    """A camera's process that has just been started and waits for its request.
+
+    Starting Python and loading OpenCV takes longer than all that comes before, so
+    ``linegate run`` starts one before it knows what for. If its end of the pipe is closed
+    before a request has come, it ends by itself.
+
+    Attributes:
+        process: its handle.
+        requests: descriptor of the pipe to it.
+        events: descriptor of the pipe from it.
+        memory: descriptor of the memory shared with it.
+
+    Raises:
+        OSError: the system refuses to start it.
+    """
+
+    def __init__(self) -> None:
+        memory = _shared_memory()
+        child_requests, requests = os.pipe()
+        events, child_events = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "linegate_runtime.capture_child"),
+                    *(str(memory), str(child_events)),
+                ],
+                stdin=child_requests,
+                pass_fds=(memory, child_events),
+                # Threads for linear algebra, which nobody needs here, cost start-up time.
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                # Ctrl-C in a terminal is for the parent, which ends the child in order.
+                start_new_session=True,
+            )
+        except OSError:
+            for descriptor in (requests, events, memory):
+                os.close(descriptor)
+            raise
+        finally:
+            os.close(child_requests)
+            os.close(child_events)
+        self.process = process
+        self.requests, self.events, self.memory = requests, events, memory
+
+    def close(self) -> None:
+        """Kill the process; what it held is freed by the system."""
+        self.process.kill()
+        self.process.wait()
+        for descriptor in (self.requests, self.events, self.memory):
+            os.close(descriptor)
+
+
+def _shared_memory() -> int:
+    """Return the descriptor of new, nameless memory that a child can map."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("linegate-frames", os.MFD_CLOEXEC)
+    import tempfile  # noqa: PLC0415 - takes time to load, and is hardly ever needed
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
