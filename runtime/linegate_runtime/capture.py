@@ -230,7 +230,9 @@ class Capture:
             self.close()
             self.is_ended = True
             raise CaptureEndedError(f"{self.name}: the end is reached")
-        if not event.again:
+        # A camera that has worked is opened again whatever it says: it may just have come back
+        # from a reset without its settings.
+        if not event.again and not (child.live and self.has_delivered):
             self.close()
             raise _ERRORS[event.fault](f"{self.name}: {event.message}")
         self._lose(child, CameraError(event.message))

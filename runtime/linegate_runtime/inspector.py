@@ -89,10 +89,10 @@ class Inspector:
             ConfigError: the frame does not fit a trigger's configuration.
             EngineError: the engine failed.
         """
+        now_ns = self._clock()
         found: list[tuple[Region, Parts, Sighting]] = []
         ended: list[tuple[Region, Parts, int]] = []
         unseen = 0
-        now_ns = self._clock()
         for region, parts in self._stations:
             _begin(region, parts, now_ns)
             observation = region.trigger.observe(frame.pixels, frame.taken_ns)
@@ -101,20 +101,26 @@ class Inspector:
                 parts.begin(sighting.part, frame.monotonic_ns)
                 if parts.wants(sighting.part):
                     found.append((region, parts, sighting))
-            ended += [(region, parts, part) for part in observation.ended]
+            if observation.ended:
+                ended += [(region, parts, part) for part in observation.ended]
             unseen += observation.unseen
-        judgements = self._judge(frame, found)
-        judgements += [(region, parts.end(part, self._clock())) for region, parts, part in ended]
-        return Inspection(judgements=_judgements(judgements), unseen=unseen)
+        judgements: list[Judgement] = []
+        if found:
+            self._judge(frame, found, judgements)
+        for region, parts, part in ended:
+            decided = parts.end(part, self._clock())
+            if decided is not None:
+                judgements.append(Judgement(region.name, decided))
+        return Inspection(tuple(judgements), unseen)
 
     def check_time(self) -> Inspection:
         """Ask the triggers for parts that no frame has shown, and decide those that are late."""
         now_ns = self._clock()
-        judgements: list[tuple[Region, PartDecision | None]] = []
+        late = []
         for region, parts in self._stations:
             _begin(region, parts, now_ns)
-            judgements += [(region, decided) for decided in parts.late(now_ns)]
-        return Inspection(judgements=_judgements(judgements))
+            late += [Judgement(region.name, decided) for decided in parts.late(now_ns)]
+        return Inspection(tuple(late))
 
     @property
     def deadline_ns(self) -> int | None:
@@ -141,36 +147,34 @@ class Inspector:
     def finish(self) -> Inspection:
         """Decide the parts in view with the frames they have; no more will come."""
         now_ns = self._clock()
-        judgements = [
-            (region, decided)
-            for region, parts in self._stations
-            for decided in parts.end_all(now_ns)
-        ]
-        return Inspection(judgements=_judgements(judgements))
+        return Inspection(
+            tuple(
+                Judgement(region.name, decided)
+                for region, parts in self._stations
+                for decided in parts.end_all(now_ns)
+            )
+        )
 
     def _judge(
-        self, frame: Frame, found: Sequence[tuple[Region, Parts, Sighting]]
-    ) -> list[tuple[Region, PartDecision | None]]:
-        """Run the model on all parts of a frame at once."""
+        self,
+        frame: Frame,
+        found: Sequence[tuple[Region, Parts, Sighting]],
+        judgements: list[Judgement],
+    ) -> None:
+        """Run the model on all parts of a frame at once; ``judgements`` takes what is decided."""
         crops = [_crop(frame.pixels, sighting.box) for _, _, sighting in found]
         seen = self._model.see_all(crops, with_map=self._class_maps)
         now_ns = self._clock()
-        return [
-            (region, parts.add(sighting.part, one, frame.number, frame.monotonic_ns, now_ns))
-            for (region, parts, sighting), one in zip(found, seen, strict=True)
-        ]
+        for (region, parts, sighting), one in zip(found, seen, strict=True):
+            decided = parts.add(sighting.part, one, frame.number, frame.monotonic_ns, now_ns)
+            if decided is not None:
+                judgements.append(Judgement(region.name, decided))
 
 
 def _begin(region: Region, parts: Parts, now_ns: int) -> None:
     """Open the parts that a trigger knows of without any frame, so that their time runs."""
     for begun in region.trigger.begun(now_ns):
         parts.begin(begun.part, begun.monotonic_ns)
-
-
-def _judgements(
-    decided: Sequence[tuple[Region, PartDecision | None]],
-) -> tuple[Judgement, ...]:
-    return tuple(Judgement(region.name, one) for region, one in decided if one is not None)
 
 
 def _crop(pixels: "UInt8Array", box: Box | None) -> "UInt8Array":

@@ -24,7 +24,7 @@ from linegate_runtime.model import Model
 from linegate_runtime.policy import line_policy
 from linegate_runtime.probe import probe
 from linegate_runtime.record import Record
-from linegate_runtime.rows import Stamp, new_uuid
+from linegate_runtime.rows import Stamp, Uuids
 from linegate_runtime.sinks import SINKS, Sink
 from linegate_runtime.status import living_status
 from linegate_runtime.tally import Tally
@@ -75,7 +75,7 @@ def inspect_live(
     config.check_plugins()
     with contextlib.ExitStack() as stack:
         status = stack.enter_context(living_status())
-        run = new_uuid()
+        run = Uuids().next()
         judge = _open_judge(path, config, run, allow_looser=wishes.allow_looser)
         stack.callback(judge.model.close)
         record = stack.enter_context(Record(config.record))

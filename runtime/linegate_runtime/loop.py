@@ -14,7 +14,7 @@ from linegate_runtime.exchange import Exchange, Judge
 from linegate_runtime.frame import Frame
 from linegate_runtime.inspector import Inspection, Inspector, Judgement
 from linegate_runtime.record import Record
-from linegate_runtime.rows import part_row
+from linegate_runtime.rows import RowMaker
 from linegate_runtime.sinks import Sink
 from linegate_runtime.status import Status
 from linegate_runtime.tally import Rate, Tally
@@ -80,7 +80,7 @@ class Line:
     ) -> None:
         self.tally = Tally()
         self._stations = list(stations)
-        self._stamp = judge.stamp
+        self._rows = RowMaker(judge.stamp)
         self._exchange = exchange
         self._own: Judge | None = None
         self._record = record
@@ -151,7 +151,7 @@ class Line:
         for station in self._stations:
             station.inspector.use(judge.model, judge.policy)
         self.close()
-        self._own, self._stamp = judge, judge.stamp
+        self._own, self._rows = judge, RowMaker(judge.stamp)
         _LOG.info(
             "from now on by bundle %s %s (%s)",
             judge.stamp.bundle_name,
@@ -180,7 +180,7 @@ class Line:
 
     def _commit(self, camera: str, judgement: Judgement) -> None:
         decided = judgement.decided
-        row = part_row(self._stamp, camera, judgement)
+        row = self._rows.row(camera, judgement)
         is_kept = decided.class_map is not None and row.verdict is not Verdict.ACCEPT
         class_map = decided.class_map.logits() if decided.class_map and is_kept else None
         self._record.append(row, class_map)

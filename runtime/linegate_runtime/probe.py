@@ -4,7 +4,7 @@ A damaged or hostile model file can crash its interpreter natively; no exception
 caught then. So nothing is opened in the process that judges parts before a child has
 opened it, run it on the golden frames and come back.
 
-``python -m linegate_runtime.probe BUNDLE ENGINE THREADS`` is that child.
+``python -m linegate_runtime.probe BUNDLE ENGINE THREADS PRECISION`` is that child.
 """
 
 import signal
@@ -16,6 +16,7 @@ import msgspec
 import linegate_runtime
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import BundleError, ConfigError, EngineError, LinegateError
+from linegate_bundle.manifest import Precision
 from linegate_runtime.identity import Identity, identify
 from linegate_runtime.state import recall, remember
 
@@ -64,17 +65,25 @@ def probe(bundle: Bundle, engine: str, threads: int) -> None:
     known = recall("probes", Probes) or Probes()
     if probed in known.good:
         return
-    _run(bundle.path, engine, threads)
+    try_in_child(bundle.path, engine, threads)
     remember("probes", Probes(good=(*known.good, probed)[-_KEPT:]))
 
 
-def _run(path: Path, engine: str, threads: int) -> None:
+def try_in_child(
+    path: Path, engine: str, threads: int = 1, precision: Precision = Precision.INT8
+) -> None:
+    """Let a child open a bundle's model and run it on the golden frames.
+
+    Raises:
+        EngineError: the model crashes its interpreter, hangs or is refused.
+        BundleError, ConfigError: as when the model is opened.
+    """
     import subprocess  # noqa: PLC0415 - what is known to run is not tried again
 
     command = [sys.executable, "-P", "-m", "linegate_runtime.probe", str(path), engine]
     try:
         done = subprocess.run(
-            [*command, str(threads)],
+            [*command, str(threads), precision.value],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -98,14 +107,14 @@ def _run(path: Path, engine: str, threads: int) -> None:
         raise _ERRORS.get(done.returncode, EngineError)(message)
 
 
-def _main(path: Path, engine: str, threads: int) -> int:
+def _main(path: Path, engine: str, threads: int, precision: Precision) -> int:
     from linegate_bundle.images import decode_image  # noqa: PLC0415 - the parent needs neither
     from linegate_runtime.model import Model  # noqa: PLC0415
 
     try:
         with (
             Bundle.open(path, linegate_runtime.__version__) as bundle,
-            Model.open(bundle, engine, threads) as model,
+            Model.open(bundle, engine, threads, precision) as model,
         ):
             for frame in bundle.manifest.golden:
                 model.outputs(decode_image(bundle.read(frame.file)))
@@ -116,4 +125,4 @@ def _main(path: Path, engine: str, threads: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    sys.exit(_main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Precision(sys.argv[4])))

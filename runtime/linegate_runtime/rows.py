@@ -9,6 +9,11 @@ from linegate_runtime.inspector import Judgement
 from linegate_runtime.policy import PolicyOrigin
 from linegate_runtime.record import PartRow
 
+_UUIDS_AT_ONCE = 64
+"""Random bytes are asked of the system for so many UUIDs together."""
+
+_UUID_BYTES = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class Stamp:
@@ -42,47 +47,79 @@ class Stamp:
         )
 
 
-def part_row(stamp: Stamp, camera: str, judgement: Judgement) -> PartRow:
-    """Return the row of a decision made just now; its latency is not known yet."""
-    decided = judgement.decided
-    decision = decided.decision
-    probabilities = () if decision is None else decision.probabilities
-    now_ns = time.monotonic_ns()
-    age_ms = None if decided.captured_ns is None else (now_ns - decided.captured_ns) / 1e6
-    return PartRow(
-        uuid=new_uuid(),
-        run=stamp.run,
-        part=decided.part,
-        time_utc=utc_now(),
-        monotonic_ns=now_ns,
-        camera=camera,
-        region=judgement.region,
-        frame_number=decided.frame_number,
-        label=None if decision is None else decision.label,
-        verdict=decided.verdict,
-        reason=decided.reason,
-        policy=stamp.policy,
-        # No frame, no probabilities: then there are fewer than labels.
-        probabilities=dict(zip(stamp.labels, probabilities, strict=False)),
-        defect_probability=None if decision is None else decision.defect_probability,
-        frames_voted=decided.frames_voted,
-        frame_age_ms=age_ms,
-        latency_ms=None,
-        bundle_name=stamp.bundle_name,
-        bundle_version=stamp.bundle_version,
-        bundle_sha256=stamp.bundle_sha256,
-    )
+class RowMaker:
+    """Makes the rows of a run; not safe to share by threads.
+
+    Args:
+        stamp: what they share.
+    """
+
+    def __init__(self, stamp: Stamp) -> None:
+        self._stamp = stamp
+        self._uuids = Uuids()
+        self._clock = WallClock()
+
+    def row(self, camera: str, judgement: Judgement) -> PartRow:
+        """Return the row of a decision made just now; its latency is not known yet."""
+        stamp, decided = self._stamp, judgement.decided
+        decision = decided.decision
+        probabilities = () if decision is None else decision.probabilities
+        now_ns = time.monotonic_ns()
+        age_ms = None if decided.captured_ns is None else (now_ns - decided.captured_ns) / 1e6
+        return PartRow(
+            uuid=self._uuids.next(),
+            run=stamp.run,
+            part=decided.part,
+            time_utc=self._clock.text(),
+            monotonic_ns=now_ns,
+            camera=camera,
+            region=judgement.region,
+            frame_number=decided.frame_number,
+            label=None if decision is None else decision.label,
+            verdict=decided.verdict,
+            reason=decided.reason,
+            policy=stamp.policy,
+            # No frame, no probabilities: then there are fewer than labels.
+            probabilities=dict(zip(stamp.labels, probabilities, strict=False)),
+            defect_probability=None if decision is None else decision.defect_probability,
+            frames_voted=decided.frames_voted,
+            frame_age_ms=age_ms,
+            latency_ms=None,
+            bundle_name=stamp.bundle_name,
+            bundle_version=stamp.bundle_version,
+            bundle_sha256=stamp.bundle_sha256,
+        )
 
 
-def new_uuid() -> str:
-    """Return a random UUID (RFC 9562, version 4) as text, in a third of the library's time."""
-    digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+class Uuids:
+    """Random UUIDs (RFC 9562, version 4) as text, in a small part of the library's time."""
+
+    def __init__(self) -> None:
+        self._random = ""
+
+    def next(self) -> str:
+        """Return another one."""
+        if not self._random:
+            self._random = os.urandom(_UUID_BYTES * _UUIDS_AT_ONCE).hex()
+        digits, self._random = self._random[: 2 * _UUID_BYTES], self._random[2 * _UUID_BYTES :]
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return (
+            f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+        )
 
 
-def utc_now() -> str:
-    """Return the wall clock, ISO 8601 with milliseconds and ``Z``."""
-    now_ns = time.time_ns()
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now_ns // 1_000_000_000))
-    return f"{seconds}.{now_ns // 1_000_000 % 1000:03}Z"
+class WallClock:
+    """The wall clock as text; what is the same for a second is written once."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._start = ""
+
+    def text(self) -> str:
+        """Return the time, ISO 8601 with milliseconds and ``Z``."""
+        now_ms = time.time_ns() // 1_000_000
+        second, milliseconds = divmod(now_ms, 1000)
+        if second != self._second:
+            self._second = second
+            self._start = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._start}.{milliseconds:03}Z"

@@ -12,6 +12,7 @@ from linegate_bundle.images import decode_image
 from linegate_bundle.manifest import Engine, GoldenFrame, GoldenOutput, Manifest, ModelEntry
 from linegate_runtime.backends import BACKENDS
 from linegate_runtime.model import Model
+from linegate_runtime.probe import try_in_child
 
 
 class Outcome(enum.StrEnum):
@@ -65,6 +66,8 @@ def _verify_model(bundle: Bundle, entry: ModelEntry) -> Check:
         return Check(subject=entry.file, outcome=Outcome.SKIPPED, detail=detail)
     frames: list[tuple[GoldenFrame, GoldenOutput]] = []
     try:
+        # Some damage crashes an engine natively; a child does that for us.
+        try_in_child(bundle.path, entry.format.value, precision=entry.precision)
         with Model.open(bundle, entry.format.value, precision=entry.precision) as model:
             frames = _frames_for(bundle.manifest, entry, model.engine)
             engine = f"{model.engine.name} {model.engine.version} ({model.engine.kernel})"

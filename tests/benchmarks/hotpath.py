@@ -30,7 +30,7 @@ from linegate_runtime.inspector import Inspector, Region
 from linegate_runtime.model import Model
 from linegate_runtime.policy import VerdictOptions, line_policy
 from linegate_runtime.record import PartRow
-from linegate_runtime.rows import Stamp, part_row
+from linegate_runtime.rows import RowMaker, Stamp
 from linegate_runtime.testing import Belt, MjpegServer
 from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
 from tests.benchmarks.bench import DEVICE_PYTHON, FOLDER, Result, show_progress, write
@@ -75,7 +75,7 @@ class Line:
         policy = line_policy(bundle.manifest.policy, VerdictOptions())
         regions = [Region("", ContinuousTrigger(ContinuousOptions()))]
         self._inspector = Inspector(self._model, regions, policy, clock=time.monotonic_ns)
-        self._stamp = Stamp.of("benchmark", bundle, policy.origin)
+        self._rows = RowMaker(Stamp.of("benchmark", bundle, policy.origin))
         self._number = 0
 
     def judge(self, pixels: UInt8Array) -> PartRow:
@@ -84,7 +84,7 @@ class Line:
         now_ns = time.monotonic_ns()
         frame = Frame(number=self._number, monotonic_ns=now_ns, taken_ns=now_ns, pixels=pixels)
         (judgement,) = self._inspector.inspect(frame).judgements
-        return part_row(self._stamp, "camera", judgement)
+        return self._rows.row("camera", judgement)
 
 
 def bare(bundle: Bundle) -> Callable[[], None]:

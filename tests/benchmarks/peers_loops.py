@@ -63,7 +63,7 @@ def linegate(folder: Path, facts: Facts) -> Peer:
     from linegate_runtime.inspector import Inspector, Region
     from linegate_runtime.model import Model
     from linegate_runtime.policy import VerdictOptions, line_policy
-    from linegate_runtime.rows import Stamp, part_row
+    from linegate_runtime.rows import RowMaker, Stamp
     from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
 
     del facts
@@ -71,7 +71,7 @@ def linegate(folder: Path, facts: Facts) -> Peer:
     with Bundle.open(folder / files.BUNDLE, __version__) as bundle:
         model = Model.open(bundle)
         policy = line_policy(bundle.manifest.policy, VerdictOptions())
-        stamp = Stamp.of("benchmark", bundle, policy.origin)
+        rows = RowMaker(Stamp.of("benchmark", bundle, policy.origin))
     regions = [Region("", ContinuousTrigger(ContinuousOptions()))]
     inspector = Inspector(model, regions, policy, clock=time.monotonic_ns)
     number = 0
@@ -82,7 +82,7 @@ def linegate(folder: Path, facts: Facts) -> Peer:
         now_ns = time.monotonic_ns()
         taken = CameraFrame(number=number, monotonic_ns=now_ns, taken_ns=now_ns, pixels=frame)
         (judgement,) = inspector.inspect(taken).judgements
-        return part_row(stamp, "camera", judgement)
+        return rows.row("camera", judgement)
 
     return Peer(judge, lambda row: (row.verdict.value, row.defect_probability))
 

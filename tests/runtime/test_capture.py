@@ -8,19 +8,16 @@ import threading
 import time
 from pathlib import Path
 
-import cv2
-import msgspec
 import numpy as np
 import pytest
 
 from linegate_bundle.errors import CameraError, ConfigError, DataError
-from linegate_runtime.capture import Capture, CaptureEndedError, next_frame_of
-from linegate_runtime.capture_protocol import Checks, Request
+from linegate_runtime.capture import Capture, CaptureEndedError
+from linegate_runtime.capture_protocol import Request
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Size
 from linegate_runtime.sources import SourceOptions
-from linegate_runtime.sources.base import Rotation
-from linegate_runtime.testing import MjpegServer, StreamFault
+from linegate_runtime.testing import MjpegServer
 from tests.runtime.live_support import (
     even_picture,
     fake_camera,
@@ -337,94 +334,3 @@ def test_a_password_is_not_part_of_the_name_nor_of_the_command_line() -> None:
         command = Path(f"/proc/{capture.pid}/cmdline").read_bytes()
         assert b"capture_child" in command or not command
         assert b"secret" not in command
-
-
-def test_a_repeated_picture_is_never_used_and_a_frozen_camera_is_opened_again(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    request = stream("", checks=Checks(frozen_after_s=0.4))
-    with MjpegServer(showing(50)) as server:
-        request = msgspec.structs.replace(
-            request, options=msgspec.structs.replace(request.options, address=server.address)
-        )
-        with Capture(request) as capture:
-            take(capture)
-            server.spoil(StreamFault.FROZEN)
-            until = time.monotonic() + 3
-            frames = [
-                capture.next_frame(0.2) for _ in iter(lambda: time.monotonic() < until, False)
-            ]
-            # Those on their way; none from the camera that was opened again and still is frozen.
-            assert sum(frame is not None for frame in frames) <= 2
-            assert capture.counts.repeated > 5
-            assert capture.counts.restarts >= 1
-            server.heal()
-            started = time.monotonic()
-            take(capture)
-            assert time.monotonic() - started < 2.5
-    assert "gives the same one" in caplog.text
-
-
-def test_black_pictures_are_never_used(caplog: pytest.LogCaptureFixture) -> None:
-    is_covered = threading.Event()
-
-    def picture(seconds: float) -> np.ndarray:
-        del seconds
-        return even_picture(2 if is_covered.is_set() else 60)
-
-    with (
-        MjpegServer(picture) as server,
-        Capture(stream(server.address, checks=Checks(frozen_after_s=0.4))) as capture,
-    ):
-        take(capture)
-        is_covered.set()
-        until = time.monotonic() + 2
-        while time.monotonic() < until:
-            frame = capture.next_frame(0.2)
-            assert frame is None or frame.pixels.mean() > 50
-        assert capture.counts.black > 0
-        is_covered.clear()
-        assert take(capture).pixels.mean() > 50
-    assert "gives black ones" in caplog.text
-
-
-def test_frames_are_turned(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    picture = np.zeros((48, 64, 3), np.uint8)
-    picture[:8, :8] = 200
-    assert cv2.imwrite(str(folder / "0.png"), picture)
-    corners: dict[Rotation, tuple[int, int]] = {0: (0, 0), 90: (0, -1), 180: (-1, -1), 270: (-1, 0)}
-    for rotation, corner in corners.items():
-        options = SourceOptions(address=str(folder), rotation=rotation, size=Size(64, 48))
-        with Capture(Request(source="folder", options=options)) as capture:
-            pixels = take(capture).pixels
-            assert pixels.shape == ((48, 64, 3) if rotation % 180 == 0 else (64, 48, 3))
-            assert pixels[corner].tolist() == [200, 200, 200]
-            assert int((pixels == 200).sum()) == 8 * 8 * 3
-
-
-def test_a_camera_slower_than_configured_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    options = SourceOptions(address="64x48@20", fps=60)
-    with Capture(Request(source="fake", options=options)) as capture:
-        until = time.monotonic() + 5
-        while not caplog.records and time.monotonic() < until:
-            capture.next_frame(0.2)
-    assert "expected 60 frames a second as configured, it gives 2" in caplog.text
-
-
-def test_of_two_cameras_each_gets_its_turn_and_a_slow_consumer_still_gets_new_frames() -> None:
-    with Capture(fake_camera("64x48@50"), "a") as one, Capture(fake_camera("32x24@50"), "b") as two:
-        captures = [one, two]
-        ages_ms: list[float] = []
-        seen: list[int] = []
-        for turn in range(30):
-            found = next_frame_of(captures, 15, turn)
-            assert found is not None
-            number, frame = found
-            assert frame.pixels.shape[:2] == ((48, 64), (24, 32))[number]
-            seen.append(number)
-            ages_ms.append((time.monotonic_ns() - frame.monotonic_ns) / 1e6)
-            time.sleep(0.1)
-    assert 10 <= seen.count(0) <= 20
-    assert float(np.median(ages_ms[5:])) < 40

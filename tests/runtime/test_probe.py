@@ -11,6 +11,7 @@ from linegate_bundle.errors import EngineError
 from linegate_runtime import probe as module
 from linegate_runtime.probe import Probes, probe
 from linegate_runtime.state import recall, remember, state_folder
+from linegate_runtime.verify import Outcome, verify
 
 TRAINED = Path(__file__).parents[1] / "data" / "tiny.linegate"
 
@@ -35,7 +36,7 @@ def test_a_model_that_ran_is_not_tried_again(state: Path, monkeypatch: pytest.Mo
         assert known is not None
         assert [one.identity.bundle_sha256 for one in known.good] == [bundle.sha256]
         assert (state / "probes.json").is_file()
-        monkeypatch.setattr(module, "_run", lambda *_: pytest.fail("tried again"))
+        monkeypatch.setattr(module, "try_in_child", lambda *_: pytest.fail("tried again"))
         probe(bundle, "tflite", 1)
 
 
@@ -91,3 +92,14 @@ def test_a_service_keeps_its_state_where_the_system_says(
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}/a:{tmp_path}/b")
     assert state_folder() == tmp_path / "a"
+
+
+def test_verify_says_that_a_model_crashes_instead_of_crashing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashing(tmp_path, monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGABRT)")
+    with Bundle.open(TRAINED, "0.1.0") as bundle:
+        checks = [check for check in verify(bundle) if check.subject.startswith("model.")]
+    failed = [check.detail for check in checks if check.outcome is Outcome.FAILED]
+    assert failed
+    assert all("it crashes the engine" in detail and "SIGABRT" in detail for detail in failed)

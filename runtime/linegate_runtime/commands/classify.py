@@ -1,6 +1,7 @@
 """``linegate classify``: verdicts on pictures and recorded video."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from linegate_runtime.commands.options import (
     open_bundle,
 )
 from linegate_runtime.model import Model
+from linegate_runtime.probe import probe
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -42,10 +44,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     counts: dict[str, int] = {}
-    with (
-        open_bundle(options.bundle) as bundle,
-        Model.open(bundle, options.engine, options.threads) as model,
-    ):
+    with contextlib.ExitStack() as stack:
+        bundle = stack.enter_context(open_bundle(options.bundle))
+        probe(bundle, options.engine, options.threads)
+        model = stack.enter_context(Model.open(bundle, options.engine, options.threads))
         if not options.json:
             sys.stdout.write(f"{'verdict':<8}{'p(defect)':>9}  {'label':<20} file\n")
         for result in classify(model, options.paths, options.every):
