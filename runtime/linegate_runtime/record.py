@@ -35,6 +35,9 @@ APPLICATION_ID = 0x4C474154
 
 _BUSY_TIMEOUT_S = 5.0
 
+_CACHE_KIB = 1024
+"""Half of SQLite's default, which fills up within minutes and stays."""
+
 _TABLE = """
 CREATE TABLE parts (
     id INTEGER PRIMARY KEY,
@@ -291,6 +294,7 @@ class Record:
             )
         if access is Access.READ:
             self._database.execute("PRAGMA query_only = ON")
+        self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         # The row must be on disk before a gate or a controller hears of it.
         self._database.execute("PRAGMA synchronous = FULL")
 

@@ -9,7 +9,7 @@ from linegate_runtime import machine
 from linegate_runtime.reason import Reason
 from linegate_runtime.record import PartRow
 
-_KEPT_TIMES = 10_000
+_KEPT_TIMES = 1_000
 """Of so many parts the quantiles are taken."""
 
 
