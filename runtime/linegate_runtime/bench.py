@@ -18,6 +18,7 @@ from linegate_runtime.backends import BACKENDS
 from linegate_runtime.geometry import Size
 from linegate_runtime.identity import Identity, available_cores, identify
 from linegate_runtime.model import Model
+from linegate_runtime.probe import probe
 from linegate_runtime.state import recall, remember
 
 _WARM_UP = 5
@@ -148,6 +149,8 @@ def measure(
     try:
         for engine, threads in _choices(bundle, options):
             try:
+                # Not every model that is opened here is one that the line would run anyway.
+                probe(bundle, engine, threads)
                 opened.append(_open(bundle, engine, threads))
             except LinegateError as error:
                 failed.append(Candidate(engine=engine, threads=threads, error=str(error)))

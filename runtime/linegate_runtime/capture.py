@@ -6,6 +6,7 @@ while the rest of the program still loads.
 
 import dataclasses
 import logging
+import re
 import select
 import time
 import urllib.parse
@@ -46,6 +47,12 @@ _STALE_S = 0.5
 
 _WAITED_S = 0.02
 """A frame that waited longer than this for its turn is exchanged for a newer one."""
+
+_SECRETS = ("pass", "pwd", "user", "token", "key=")
+"""Words in a path that some cameras take their password behind."""
+
+_AT_IN_PATH = re.compile(r"[A-Za-z0-9.-]+/[^:?#]*")
+"""A host and a path that may hold an @ without anything of a password."""
 
 _QUARTER_TURNS = (90, 270)
 
@@ -154,7 +161,12 @@ class Capture:
             if time.monotonic() < self._restart_at:
                 return None
             self.counts.restarts += 1
-            self.start()
+            try:
+                self.start()
+            except CameraError as error:
+                # The system may be short of processes or memory for a moment.
+                self._wait_before_next_try(error, time.monotonic())
+                return None
         while (child := self._child) is not None:
             try:
                 child.want()
@@ -219,7 +231,7 @@ class Capture:
 
     def _keep_size(self, width: int, height: int) -> None:
         options = self._request.options
-        if options.size is None:
+        if options.size is None and self._child is not None and self._child.live:
             if options.rotation in _QUARTER_TURNS:
                 width, height = height, width
             options = msgspec.structs.replace(options, size=Size(width, height))
@@ -245,6 +257,9 @@ class Capture:
             raise CameraError(f"{self.name}: {error}")
         if child.steady_since is not None and now - child.steady_since > _STEADY_S:
             self._failures = 0
+        self._wait_before_next_try(error, now)
+
+    def _wait_before_next_try(self, error: CameraError, now: float) -> None:
         wait_s = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)]
         self._failures += 1
         self._restart_at = now + wait_s
@@ -310,10 +325,22 @@ def _age_s(event: FrameReady) -> float:
 
 
 def public_address(address: str) -> str:
-    """Return an address without user name, password and query, which often holds them too."""
-    if "://" not in address:
+    """Return an address without user name, password and query, which often holds them too.
+
+    Where anything looks as if a password had been torn apart or stood in the path, the scheme
+    is all that is shown.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
         return address
-    parts = urllib.parse.urlsplit(address)
-    host = parts.netloc.rpartition("@")[2]
-    query = "..." if parts.query else ""
-    return parts._replace(netloc=host, query=query, fragment="").geturl()
+    try:
+        parts = urllib.parse.urlsplit(address)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return f"{scheme}://..."
+    shown = parts._replace(netloc=host, query="..." if parts.query else "", fragment="").geturl()
+    is_torn = "@" in rest and "@" not in parts.netloc
+    is_told = any(word in parts.path.lower() for word in _SECRETS)
+    if is_torn and not _AT_IN_PATH.fullmatch(rest):
+        return f"{scheme}://..."
+    return f"{scheme}://{host}/..." if is_told else shown

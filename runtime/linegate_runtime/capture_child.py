@@ -267,6 +267,8 @@ def capture(source: Source, request: Request, publisher: Publisher, *, live: boo
         if captured is None:
             return Ended()
         height, width = captured.pixels.shape[:2]
+        if source.is_as_seen and request.options.rotation % 180:
+            height, width = width, height
         size = request.options.size
         if size is not None and (size.width, size.height) != (width, height):
             raise CameraError(
@@ -291,14 +293,14 @@ def _run(request: Request, memory: int, events: int) -> int:
         memory,
         events,
         live=live,
-        rotation=request.options.rotation,
+        rotation=0 if family.is_as_seen else request.options.rotation,
         checks=FrameChecks(black_below=checks.black_below, repeats=checks.frozen_after_s > 0)
         if live
         else None,
     )
     try:
         threading.Thread(target=_serve, args=(publisher,), daemon=True).start()
-        publisher.tell(Started())
+        publisher.tell(Started(live=live))
         source = family(request.options)
         try:
             publisher.tell(capture(source, request, publisher, live=live))

@@ -1,5 +1,6 @@
 """Starting a camera's process; imports next to nothing, so that it can be the first thing done."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -23,10 +24,14 @@ class Child:
     """
 
     def __init__(self) -> None:
-        memory = _shared_memory()
-        child_requests, requests = os.pipe()
-        events, child_events = os.pipe()
-        try:
+        with contextlib.ExitStack() as on_error, contextlib.ExitStack() as childs:
+            memory = _closing(on_error, _shared_memory())
+            child_requests, requests = os.pipe()
+            childs.callback(os.close, child_requests)
+            _closing(on_error, requests)
+            events, child_events = os.pipe()
+            childs.callback(os.close, child_events)
+            _closing(on_error, events)
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "linegate_runtime.capture_child"),
@@ -39,13 +44,7 @@ class Child:
                 # Ctrl-C in a terminal is for the parent, which ends the child in order.
                 start_new_session=True,
             )
-        except OSError:
-            for descriptor in (requests, events, memory):
-                os.close(descriptor)
-            raise
-        finally:
-            os.close(child_requests)
-            os.close(child_events)
+            on_error.pop_all()
         self.process = process
         self.requests, self.events, self.memory = requests, events, memory
 
@@ -55,6 +54,11 @@ class Child:
         self.process.wait()
         for descriptor in (self.requests, self.events, self.memory):
             os.close(descriptor)
+
+
+def _closing(stack: contextlib.ExitStack, descriptor: int) -> int:
+    stack.callback(os.close, descriptor)
+    return descriptor
 
 
 def _shared_memory() -> int:

@@ -18,6 +18,7 @@ from linegate_runtime.capture_protocol import (
     Event,
     FrameReady,
     NoNewer,
+    Notice,
     Opened,
     Request,
     Started,
@@ -64,6 +65,7 @@ class CaptureProcess:
         self._request = request
         self._slots: UInt8Array | None = None
         self._lines = bytearray()
+        self._kept_back: list[Event] = []
         self._wanted = False
         self.deadline = time.monotonic() + _START_LIMIT_S
         self._send(encode_line(request))
@@ -88,6 +90,9 @@ class CaptureProcess:
 
     def poll(self) -> Event | None:
         """Return what the process has said, one event a call; None if nothing, at once."""
+        return self._kept_back.pop(0) if self._kept_back else self._next_event()
+
+    def _next_event(self) -> Event | None:
         while b"\n" not in self._lines:
             if _is_readable(self._child.events, 0):
                 self._receive()
@@ -106,12 +111,16 @@ class CaptureProcess:
             The announcement that counts now, or that the source has failed or ended.
         """
         self._send(REFRESH)
+        # While the parent was busy it could not hear the child; that is no silence.
+        self.deadline = time.monotonic() + self._silence_limit_s
         deadline = time.monotonic() + _REFRESH_LIMIT_S
         while True:
-            answer = self.poll()
+            answer = self._next_event()
             if isinstance(answer, NoNewer):
                 return event
-            if answer is not None:
+            if isinstance(answer, Notice):
+                self._kept_back.append(answer)  # no answer to this, and no end of the waiting
+            elif answer is not None:
                 return answer
             left_s = deadline - time.monotonic()
             if left_s <= 0 or not _is_readable(self._child.events, left_s):
@@ -158,6 +167,7 @@ class CaptureProcess:
             raise CameraError(f"expected an event of the camera's process: {error}") from error
         now = time.monotonic()
         if isinstance(event, Started):
+            self.live = event.live
             options = self._request.options
             limit_s = options.open_timeout_s + options.read_timeout_s
             self.deadline = now + max(limit_s, self._request.checks.frozen_after_s) + _GRACE_S
@@ -169,6 +179,7 @@ class CaptureProcess:
             self._map(event)
         elif isinstance(event, FrameReady):
             self._wanted = False
+            self.deadline = now + self._silence_limit_s
         return event
 
     def _map(self, event: Opened) -> None:

@@ -60,7 +60,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Started(Message, frozen=True, kw_only=True):
-    """The child runs and begins to open the address."""
+    """The child runs and begins to open the address.
+
+    Attributes:
+        live: as :meth:`Source.is_live` says.
+    """
+
+    live: bool
 
 
 class Opened(Message, frozen=True, kw_only=True):

@@ -88,6 +88,7 @@ class _Reader:
     def __init__(self, file: TomlFile, overrides: Overrides) -> None:
         self._problems: list[str] = []
         self._plugins: list[tuple[Registry[Any], Plugin]] = []
+        self._overrides = overrides
         self._root = _with_overrides(Table(file.document, file, ()), overrides, self._problems)
 
     def read(self) -> RunConfig:
@@ -118,8 +119,9 @@ class _Reader:
 
     def _cameras(self) -> list[CameraConfig | None]:
         tables = self._root.children("camera", self._problems)
-        if not tables and "camera" not in self._root.values:
+        if not tables and self._root.values.get("camera", []) == []:
             tables = [Table({}, self._root.file, ("camera",))]
+        self._problems += _overlooked(self._root, tables, self._overrides)
         names = [table.values.get("name") for table in tables]
         if len(tables) > 1 and not _are_different(names):
             self._problems.append(
@@ -162,6 +164,8 @@ class _Reader:
             return [] if trigger is None else [RegionConfig("", None, trigger)]
         regions = []
         tables = where.children("region", self._problems)
+        if where.values["region"] == []:
+            self._problems.append(where.problem("region", "expected at least one, got none"))
         for table in tables:
             box = table.without("trigger").read(RegionTable, self._problems)
             trigger = self._trigger(table if "trigger" in table.values else camera)
@@ -189,6 +193,24 @@ class _Reader:
         plugin = Plugin(kind=kind, table=table.without("kind"))
         self._plugins.append((family, plugin))
         return plugin
+
+
+def _overlooked(root: Table, cameras: Sequence[Table], overrides: Overrides) -> list[str]:
+    """Return what was said for all cameras and is used by none of them."""
+    problems = []
+    asked = {
+        "region": overrides.region is not None,
+        "trigger": any((overrides.trigger, overrides.empty, overrides.part_size)),
+    }
+    for name, is_asked in asked.items():
+        has_own = [name in table.values for table in cameras]
+        if cameras and is_asked and any(has_own):
+            text = "the command line's option means all cameras, some have one of their own"
+            problems.append(root.problem(name, text))
+        elif cameras and name in root.values and all(has_own):
+            text = "is used by no camera, each has one of its own; leave it out"
+            problems.append(root.problem(name, text))
+    return problems
 
 
 def _are_different(names: Sequence[object]) -> bool:
@@ -246,8 +268,13 @@ def _check_address(address: str, table: Table) -> list[str]:
     try:
         parts = urllib.parse.urlsplit(address)
         has_port = parts.port is None or parts.port > 0
-    except ValueError as error:
-        return [table.problem("address", f"is malformed: {error}")]
+    except ValueError:
+        # Its text would repeat a part of the address.
+        text = (
+            "expected SCHEME://USER:PASSWORD@HOST:PORT/PATH, it cannot be read so; in a password "
+            "write / ? # @ : as %2F %3F %23 %40 %3A"
+        )
+        return [table.problem("address", text)]
     if not address or not has_port:
         expected = (
             "expected one such as http://192.168.1.20/stream.mjpg, got an empty one or port 0"

@@ -12,6 +12,9 @@ from linegate_runtime.rows import Stamp
 
 _LOG = logging.getLogger(__name__)
 
+_CLOSE_LIMIT_S = 0.2
+"""A line that is told to end does not wait for a bundle that it will not use."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
@@ -69,10 +72,9 @@ class Exchange:
             ready.model.close()
 
     def close(self) -> None:
-        """Wait for what is being opened, and close it."""
+        """Close what is ready; what is still being opened ends with the program."""
         if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+            self._thread.join(_CLOSE_LIMIT_S)
         self.drop()
 
     def _open(self) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import logging
 import time
@@ -16,7 +17,7 @@ from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import CameraError, ConfigError
 from linegate_runtime.capture import Capture
 from linegate_runtime.config import CameraConfig, Plugin, RunConfig
-from linegate_runtime.engine_names import AUTO_ENGINE
+from linegate_runtime.engine_names import AUTO_ENGINE, DEFAULT_ENGINE
 from linegate_runtime.exchange import Exchange, Judge
 from linegate_runtime.inspector import Inspector, Region
 from linegate_runtime.loop import Limits, Line, Station
@@ -76,7 +77,10 @@ def inspect_live(
     with contextlib.ExitStack() as stack:
         status = stack.enter_context(living_status())
         run = Uuids().next()
-        judge = _open_judge(path, config, run, allow_looser=wishes.allow_looser)
+        open_judge = functools.partial(
+            _open_judge, path, config, run, allow_looser=wishes.allow_looser
+        )
+        judge = open_judge(may_measure=True)
         stack.callback(judge.model.close)
         record = stack.enter_context(Record(config.record))
         sinks = [stack.enter_context(contextlib.closing(sink)) for sink in _sinks(config, wishes)]
@@ -84,10 +88,7 @@ def inspect_live(
             Station(capture, _inspector(stack, judge, camera, class_maps=config.class_maps))
             for camera, capture in zip(config.cameras, captures, strict=True)
         ]
-        exchange = Exchange(
-            lambda: _open_judge(path, config, run, allow_looser=wishes.allow_looser),
-            wishes.is_reload_asked,
-        )
+        exchange = Exchange(lambda: open_judge(may_measure=False), wishes.is_reload_asked)
         stack.callback(exchange.close)
         _greet(judge, config, captures)
         line = Line(
@@ -116,15 +117,17 @@ def inspect_live(
     return tally
 
 
-def _open_judge(path: Path, config: RunConfig, run: str, *, allow_looser: bool) -> Judge:
+def _open_judge(
+    path: Path, config: RunConfig, run: str, *, allow_looser: bool, may_measure: bool
+) -> Judge:
     with Bundle.open(path, linegate_runtime.__version__) as bundle:
         policy = line_policy(bundle.manifest.policy, config.verdict, allow_looser=allow_looser)
         stamp = Stamp.of(run, bundle, policy.origin)
-        return Judge(_open_model(bundle, config), policy, stamp)
+        return Judge(_open_model(bundle, config, may_measure=may_measure), policy, stamp)
 
 
-def _open_model(bundle: Bundle, config: RunConfig) -> Model:
-    engine, threads = _choose_engine(bundle, config)
+def _open_model(bundle: Bundle, config: RunConfig, *, may_measure: bool) -> Model:
+    engine, threads = _choose_engine(bundle, config, may_measure=may_measure)
     probe(bundle, engine, threads)
     regions = max(len(camera.regions) for camera in config.cameras)
     model = Model.open(bundle, engine, threads, batch=regions)
@@ -137,8 +140,11 @@ def _open_model(bundle: Bundle, config: RunConfig) -> Model:
     return model
 
 
-def _choose_engine(bundle: Bundle, config: RunConfig) -> tuple[str, int]:
-    """Return the engine and threads as configured, or as they were measured to be best."""
+def _choose_engine(bundle: Bundle, config: RunConfig, *, may_measure: bool) -> tuple[str, int]:
+    """Return the engine and threads as configured, or as they were measured to be best.
+
+    While a line runs nothing can be measured beside it; then it is the default.
+    """
     engine = config.engine
     if engine.name != AUTO_ENGINE:
         return engine.name, engine.threads or 1
@@ -150,6 +156,8 @@ def _choose_engine(bundle: Bundle, config: RunConfig) -> tuple[str, int]:
     )
 
     proposal = recall_proposal(bundle)
+    if proposal is None and not may_measure:
+        return DEFAULT_ENGINE, engine.threads or 1
     if proposal is None:
         _LOG.info("no measurement of this bundle on this machine; timing engines and threads")
         measured = measure(bundle, BenchOptions(seconds=_AUTO_S, sustained_s=0))

@@ -1,5 +1,6 @@
 """The live inspection: joins cameras, inspectors, record and sinks."""
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -8,11 +9,13 @@ from typing import Any
 
 import msgspec
 
+from linegate_bundle.errors import LinegateError
 from linegate_bundle.manifest import Verdict
 from linegate_runtime.capture import Capture, CaptureEndedError, next_frame_of
 from linegate_runtime.exchange import Exchange, Judge
 from linegate_runtime.frame import Frame
 from linegate_runtime.inspector import Inspection, Inspector, Judgement
+from linegate_runtime.reason import Reason
 from linegate_runtime.record import Record
 from linegate_runtime.rows import RowMaker
 from linegate_runtime.sinks import Sink
@@ -23,6 +26,9 @@ _LOG = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 """How often the loop looks up while no frame comes: for signals, limits and the status."""
+
+_PATIENCE_S = 10.0
+"""A bundle that has waited so long for its turn is complained about."""
 
 _IDLE_S = 1.0
 """After so long without a part the last row's latency is written."""
@@ -59,8 +65,8 @@ class Line:
 
     Args:
         stations: cameras and their inspectors.
-        judge: what the inspectors judge by; stays the caller's.
-        exchange: gives another one when it is asked for; that is closed with the line.
+        judge: what the inspectors judge by; its model is closed with the line.
+        exchange: gives another one when it is asked for.
         record: an open record.
         sinks: told of each row once it is on disk.
         status: shows people what happens.
@@ -82,7 +88,8 @@ class Line:
         self._stations = list(stations)
         self._rows = RowMaker(judge.stamp)
         self._exchange = exchange
-        self._own: Judge | None = None
+        self._own = judge
+        self._exchange_ready_at: float | None = None
         self._record = record
         self._sinks = sinks
         self._status = status
@@ -97,12 +104,22 @@ class Line:
         Raises:
             LinegateError: something failed that opening the camera again cannot heal.
         """
+        try:
+            self._run(limits)
+        except LinegateError:
+            # The parts in view have come this far; each leaves a row, whatever ends the run.
+            with contextlib.suppress(LinegateError):
+                self._finish(limits)
+            raise
+        return self.tally
+
+    def _run(self, limits: Limits) -> None:
         end = None if limits.seconds is None else time.monotonic() + limits.seconds
         while self._stations and not self._is_stopped():
             left_s = _TICK_S if end is None else end - time.monotonic()
             if left_s <= 0:
                 break
-            found = self._next_frame(min(left_s, _TICK_S))
+            found = self._next_frame(min(left_s, _TICK_S), limits)
             if time.monotonic() - self._committed_at > _IDLE_S:
                 self._record.settle()
             if found is not None:
@@ -113,13 +130,15 @@ class Line:
                 self._take(station, station.inspector.check_time(), limits)
             self._look_for_another_judge()
             if limits.parts is not None and self.tally.parts >= limits.parts:
-                return self.tally
+                return
             self._show()
+        self._finish(limits)
+
+    def _finish(self, limits: Limits) -> None:
         for station in self._stations:
             self._take(station, station.inspector.finish(), limits)
-        return self.tally
 
-    def _next_frame(self, wait_s: float) -> tuple[Station, Frame] | None:
+    def _next_frame(self, wait_s: float, limits: Limits) -> tuple[Station, Frame] | None:
         """Wait for a frame of any camera, no longer than until a part's deadline."""
         deadlines = [station.inspector.deadline_ns for station in self._stations]
         for deadline_ns in deadlines:
@@ -130,21 +149,21 @@ class Line:
         try:
             found = next_frame_of(captures, max(0.0, wait_s), self._turn)
         except CaptureEndedError:
-            self._retire()
+            self._retire(limits)
             return None
         return None if found is None else (self._stations[found[0]], found[1])
 
     def close(self) -> None:
-        """Close what the line took over while it ran."""
-        if self._own is not None:
-            self._own.model.close()
-            self._own = None
+        """Close the model that judged last."""
+        self._own.model.close()
 
     def _look_for_another_judge(self) -> None:
         if self._exchange.poll() is None:
+            self._exchange_ready_at = None
             return
         if not all(station.inspector.is_idle for station in self._stations):
-            return  # a part must not be judged by two
+            self._say_that_it_waits()  # a part must not be judged by two
+            return
         judge = self._exchange.take()
         if judge is None:
             return
@@ -159,10 +178,21 @@ class Line:
             judge.stamp.bundle_sha256[:12],
         )
 
-    def _retire(self) -> None:
+    def _say_that_it_waits(self) -> None:
+        now = time.monotonic()
+        if self._exchange_ready_at is None:
+            self._exchange_ready_at = now
+        elif now - self._exchange_ready_at > _PATIENCE_S:
+            self._exchange_ready_at = now
+            _LOG.warning(
+                "the new bundle waits for a moment in which no part is undecided; so far there "
+                "was none"
+            )
+
+    def _retire(self, limits: Limits) -> None:
         """Let cameras go whose recording is over; the parts in view are judged."""
         for station in [one for one in self._stations if one.capture.is_ended]:
-            self._take(station, station.inspector.finish(), Limits())
+            self._take(station, station.inspector.finish(), limits)
             self._stations.remove(station)
 
     def _take(self, station: Station, inspection: Inspection, limits: Limits) -> None:
@@ -189,6 +219,13 @@ class Line:
         self._committed_at = time.monotonic()
         self._record.note_latency(row.uuid, latency_ms)
         self.tally.count(row, latency_ms)
+        if row.reason is Reason.FEW and self.tally.few == 1:
+            _LOG.warning(
+                "camera %s: part %d was judged by %d frame(s), the policy asks for more; its row "
+                "says so; expected a region with room, a trigger with as many frames, or a faster "
+                "camera",
+                *(camera, row.part, row.frames_voted),
+            )
         committed = msgspec.structs.replace(row, latency_ms=latency_ms)
         for sink in self._sinks:
             self._status.clear()

@@ -24,7 +24,7 @@ class PartDecision(msgspec.Struct, frozen=True):
         reason: why.
         begun_ns: ``time.monotonic_ns()`` of its first frame or of its trigger.
         decision: label and probabilities, voted over the frames; None without any frame.
-            Where the reason is not ``vote``, its own verdict does not count.
+            Where the reason is ``late``, its own verdict does not count.
         frames_voted: how many frames had a vote.
         frame_number: number of the newest of them; None without any.
         captured_ns: its ``time.monotonic_ns()``; None without any.
@@ -146,8 +146,10 @@ class Parts:
         return now_ns - known.begun_ns > self._policy.deadline_ns
 
     def _decide(self, part: int, known: _OpenPart) -> PartDecision:
-        decision = decide_part(known.votes, self._labels, self._policy.decision)
-        return _decided(part, known, decision.verdict, Reason.VOTE, decision)
+        policy = self._policy.decision
+        decision = decide_part(known.votes, self._labels, policy)
+        reason = Reason.VOTE if len(known.votes) >= policy.vote.frames else Reason.FEW
+        return _decided(part, known, decision.verdict, reason, decision)
 
     def _default(self, part: int, known: _OpenPart, reason: Reason) -> PartDecision:
         decision = None

@@ -125,9 +125,14 @@ def _looser(bundle: DecisionPolicy, wished: DecisionPolicy, default: Verdict) ->
         limit, value = getattr(bundle, name), getattr(wished, name)
         if value > limit:
             sentences.append(f"{name}: expected at most the bundle's {limit:g}, got {value:g}")
-    if wished.vote.frames < bundle.vote.frames:
+    is_mean = bundle.vote.method is VoteMethod.MEAN_LOG_ODDS
+    if wished.vote.frames < bundle.vote.frames or (
+        is_mean and wished.vote.frames != bundle.vote.frames
+    ):
+        # The mean of more frames may say accept where that of the first ones says reject.
+        least = "" if is_mean else "at least "
         sentences.append(
-            f"frames: expected at least the bundle's {bundle.vote.frames}, got {wished.vote.frames}"
+            f"frames: expected {least}the bundle's {bundle.vote.frames}, got {wished.vote.frames}"
         )
     own, asked = bundle.vote.needed, wished.vote.needed
     if asked is not None and own is None:

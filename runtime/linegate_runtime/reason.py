@@ -6,10 +6,12 @@ import enum
 class Reason(enum.StrEnum):
     """Why a part has its verdict.
 
-    ``vote``: its frames were judged. ``late``: the deadline passed before that.
+    ``vote``: its frames were judged. ``few``: the same, but it was gone before it had as many
+    as the policy asks for, or its trigger gives no more. ``late``: the deadline passed before that.
     ``unseen``: it ended without any frame.
     """
 
     VOTE = "vote"
+    FEW = "few"
     LATE = "late"
     UNSEEN = "unseen"

@@ -23,6 +23,7 @@ class Tally:
 
     Attributes:
         verdicts: parts by verdict.
+        few: parts judged by fewer frames than the policy asks for.
         late: parts whose deadline passed before their verdict.
         unseen: parts that passed without being wholly in view.
         latencies_ms: of the newest parts, from capture to committed row.
@@ -32,6 +33,7 @@ class Tally:
     verdicts: dict[Verdict, int] = dataclasses.field(
         default_factory=lambda: dict.fromkeys(Verdict, 0)
     )
+    few: int = 0
     late: int = 0
     unseen: int = 0
     latencies_ms: collections.deque[float] = dataclasses.field(default_factory=_times)
@@ -45,6 +47,7 @@ class Tally:
     def count(self, row: PartRow, latency_ms: float) -> None:
         """Count a part that is in the record."""
         self.verdicts[row.verdict] += 1
+        self.few += row.reason is Reason.FEW
         self.late += row.reason is Reason.LATE
         self.latencies_ms.append(latency_ms)
         if row.frame_age_ms is not None:
@@ -54,6 +57,8 @@ class Tally:
         """Return a sentence about the whole run."""
         counts = [f"{count} {verdict}" for verdict, count in self.verdicts.items()]
         text = f"{self.parts} parts: {', '.join(counts)}"
+        if self.few:
+            text += f"; {self.few} judged by few frames"
         if self.late:
             text += f"; {self.late} late"
         if self.unseen:
@@ -85,6 +90,7 @@ class Tally:
             "frames_per_second": round(frames_per_second, 1),
             "parts": self.parts,
             **{verdict.value: count for verdict, count in self.verdicts.items()},
+            "few": self.few,
             "late": self.late,
             "unseen": self.unseen,
             "age_ms": self.ages_ms[-1] if self.ages_ms else None,

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from linegate_bundle.errors import ConfigError
+from linegate_runtime.geometry import Size
 
 T = TypeVar("T", bound=msgspec.Struct)
 Keys = tuple[str | int, ...]
@@ -54,6 +55,10 @@ class TomlFile:
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: expected a TOML file: {error}") from error
+        except RecursionError:
+            raise ConfigError(
+                f"{path}: expected tables within tables, got hundreds of levels of them"
+            ) from None
 
     @property
     def folder(self) -> Path:
@@ -202,13 +207,20 @@ def _holds(document: object, keys: Keys) -> bool:
 def _explain(error: msgspec.ValidationError, value: object, type_: Any) -> str:
     """Return msgspec's message in our words; strings are not repeated, they may be secret."""
     valid = _valid_values(type_)
-    if valid and isinstance(value, str | int):
-        return f"expected one of {', '.join(valid)}, got {value!r}"
+    if valid:
+        is_harmless = isinstance(value, int) or (isinstance(value, str) and value.isidentifier())
+        return f"expected one of {', '.join(valid)}" + (f", got {value!r}" if is_harmless else "")
+    if _is_size(type_):
+        return "expected [WIDTH, HEIGHT] in pixels, each from 1 to 8192"
     message = str(error).replace(" - at `$", " at `")
     message = message[0].lower() + message[1:]
     if isinstance(value, bool | int | float) and "got" not in message:
         message += f", got {str(value).lower() if isinstance(value, bool) else value}"
     return message
+
+
+def _is_size(type_: Any) -> bool:
+    return type_ is Size or Size in typing.get_args(type_)
 
 
 def _valid_values(type_: Any) -> list[str]:

@@ -51,8 +51,27 @@ def test_other_addresses_are_shown_as_they_are(address: str) -> None:
     assert public_address(address) == address
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://admin:12#secret@camera/s",
+        "rtsp://admin:12/secret@camera/s",
+        "rtsp://admin:12?secret@camera/s",
+        "rtsp://camera/user=admin&password=secret",
+        "http://camera/video?user=admin&pwd=secret",
+        "rtsp://admin:secret\u2100@camera/1",
+        "rtsp://[secret",
+    ],
+)
+def test_a_password_that_tears_an_address_apart_is_not_shown(address: str) -> None:
+    shown = public_address(address)
+    assert "secret" not in shown
+    assert "12" not in shown
+    assert shown.partition("://")[0] in {"rtsp", "http"}
+
+
 EVENTS = st.one_of(
-    st.just(Started()),
+    st.builds(Started, live=st.booleans()),
     st.just(Ended()),
     st.builds(Opened, width=st.integers(1, 8192), height=st.integers(1, 8192), live=st.booleans()),
     st.builds(

@@ -214,7 +214,10 @@ def test_several_cameras_have_regions_and_triggers_of_their_own(tmp_path: Path) 
             r"line 5: \[camera\] fps: expected `float .*, got `str`",
         ),
         ('[camera]\naddress = "x"\nfps = -1\n', r"\[camera\] fps: .*> 0\.0, got -1"),
-        ('[camera]\naddress = "x"\nsize = [640]\n', r"line 3: \[camera\] size: expected `array`"),
+        (
+            '[camera]\naddress = "x"\nsize = [640]\n',
+            r"line 3: \[camera\] size: expected \[WIDTH, HEIGHT\]",
+        ),
         (
             '[camera]\naddress = "x"\nrotation = 45\n',
             r"rotation: expected one of 0, 90, 180, 270, got 45",
@@ -309,6 +312,36 @@ def test_a_secret_of_the_wrong_type_is_not_repeated(tmp_path: Path) -> None:
 def test_options_of_the_command_line_cannot_mean_one_of_several_cameras(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"the file has \[\[camera\]\]"):
         load(tmp_path, SEVERAL, Overrides(camera="0"))
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "message"),
+    [
+        ("camera = []\n", Overrides(), "expected an address"),
+        ('region = []\n[camera]\naddress = "x"\n', Overrides(), "expected at least one, got none"),
+        (
+            '[camera]\naddress = "x"\n[camera.trigger]\nkind = "fake"\n',
+            Overrides(trigger="continuous"),
+            "means all cameras, some have one of their own",
+        ),
+        (
+            '[trigger]\nkindd = "x"\n[camera]\naddress = "x"\n[camera.trigger]\nkind = "fake"\n',
+            Overrides(),
+            "is used by no camera",
+        ),
+        ("x = " + "[" * 3000 + "]" * 3000, Overrides(), "hundreds of levels"),
+        (
+            '[camera]\naddress = "x"\nrotation = "rtsp://me:secret@camera"\n',
+            Overrides(),
+            r"expected one of 0, 90, 180, 270$",
+        ),
+    ],
+)
+def test_what_would_be_overlooked_is_said(
+    tmp_path: Path, text: str, overrides: Overrides, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path, text, overrides)
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:

@@ -60,7 +60,17 @@ def test_the_page_the_state_and_the_pictures_are_served() -> None:
         connection.close()
 
 
-@pytest.mark.parametrize("path", ["/camera/1.mjpg", "/camera/x.mjpg", "/etc/passwd", "/../x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/camera/1.mjpg",
+        "/camera/x.mjpg",
+        f"/camera/{'9' * 5000}.mjpg",
+        "/etc/passwd",
+        "/../x",
+        "//[",
+    ],
+)
 def test_there_is_nothing_else(path: str) -> None:
     with serving(Pictures(1)) as server:
         assert get(server.port, path)[0] == 404
@@ -69,6 +79,7 @@ def test_there_is_nothing_else(path: str) -> None:
 def test_a_page_under_another_name_cannot_read_the_view() -> None:
     with serving(Pictures(1)) as server:
         assert get(server.port, "/state.json", "evil.example")[0] == 403
+        assert get(server.port, "/state.json", "[")[0] == 403
         assert get(server.port, "/state.json", f"localhost:{server.port}")[0] == 200
 
 

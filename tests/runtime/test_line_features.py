@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
-from linegate_bundle.errors import CameraError
+from linegate_bundle.errors import CameraError, DataError
 from linegate_bundle.manifest import Verdict
 from linegate_runtime.policy import PolicyOrigin
 from linegate_runtime.reason import Reason
 from linegate_runtime.record import PartRow
+from linegate_runtime.recording import RecordingWriter
 from linegate_runtime.testing import MjpegServer
 from tests.runtime.live_support import showing, wait_until
 from tests.runtime.test_run import running
@@ -180,3 +182,39 @@ def test_the_log_can_be_json_for_programs(tmp_path: Path, bundle_path: Path) -> 
     error = json.loads(failed.stderr.splitlines()[-1])
     assert (error["level"], error["event"]) == ("error", "error")
     assert error["exit_code"] == failed.returncode != 0
+
+
+def test_a_recording_plays_with_the_very_configuration_it_was_made_with(
+    tmp_path: Path, bundle_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    with RecordingWriter(tmp_path / "day") as writer:
+        for number in range(6):
+            # As the line saw it: the camera's 64x48, turned.
+            writer.append(rng.integers(0, 255, (64, 48, 3), np.uint8), number * 33_000_000)
+    rows = run_config(
+        tmp_path,
+        bundle_path,
+        f'[camera]\naddress = "{tmp_path / "day"}"\nrotation = 90\nsize = [64, 48]\n'
+        "exposure_us = 1000\n[region]\nx = 0\ny = 40\nwidth = 48\nheight = 24\n"
+        '[trigger]\nkind = "continuous"\nframes = 3\n',
+    )
+    assert [row.frame_number for row in rows] == [3, 6]
+
+
+def test_what_ends_a_line_leaves_a_row_for_the_parts_in_view(
+    tmp_path: Path, bundle_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    with RecordingWriter(tmp_path / "day") as writer:
+        for number in range(4):
+            writer.append(rng.integers(0, 255, (48, 64, 3), np.uint8), number * 33_000_000)
+    damaged = tmp_path / "day" / "000003.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    rows = run_config(
+        tmp_path,
+        bundle_path,
+        f'[camera]\naddress = "{tmp_path / "day"}"\n[trigger]\nkind = "continuous"\nframes = 9\n',
+        code=DataError.exit_code,
+    )
+    assert [(row.part, row.reason, row.frames_voted) for row in rows] == [(1, Reason.FEW, 2)]

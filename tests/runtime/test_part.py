@@ -68,7 +68,7 @@ def test_a_part_that_ends_early_is_decided_with_what_it_has() -> None:
     decided = parts.end(1, 200)
     assert decided is not None
     assert (decided.frames_voted, decided.frame_number, decided.captured_ns) == (1, 10, 100)
-    assert (decided.verdict, decided.reason) == (Verdict.ACCEPT, Reason.VOTE)
+    assert (decided.verdict, decided.reason) == (Verdict.ACCEPT, Reason.FEW)
 
 
 def test_a_part_that_was_never_seen_has_no_decision() -> None:
@@ -170,7 +170,7 @@ def test_every_part_gets_exactly_one_decision_whatever_happens(
     numbers = [one.part for one in decided if one is not None]
     assert sorted(numbers) == sorted(known)
     for one in decided:
-        if one is not None and one.reason is not Reason.VOTE:
+        if one is not None and one.reason in (Reason.LATE, Reason.UNSEEN):
             assert one.verdict is Verdict.REJECT
     assert parts.end_all(now) == []
     assert parts.deadline_ns is None

@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate_bundle.decide import judge
+from linegate_bundle.decide import decide_part, judge
 from linegate_bundle.errors import ConfigError
-from linegate_bundle.manifest import DecisionPolicy, Verdict, VoteMethod, VotePolicy
+from linegate_bundle.manifest import (
+    DecisionPolicy,
+    Label,
+    Role,
+    Verdict,
+    VoteMethod,
+    VotePolicy,
+)
 from linegate_runtime.policy import PolicyOrigin, VerdictOptions, line_policy
 
 BUNDLE = DecisionPolicy(
@@ -32,7 +39,6 @@ def test_without_wishes_it_is_the_bundles() -> None:
     [
         VerdictOptions(accept_at_most=0.1),
         VerdictOptions(reject_at_least=0.5),
-        VerdictOptions(frames=5),
     ],
 )
 def test_a_stricter_line_says_so(options: VerdictOptions) -> None:
@@ -40,7 +46,7 @@ def test_a_stricter_line_says_so(options: VerdictOptions) -> None:
 
 
 def test_fewer_frames_that_reject_are_stricter() -> None:
-    policy = line_policy(BY_FRAMES, VerdictOptions(needed=1))
+    policy = line_policy(BY_FRAMES, VerdictOptions(needed=1, frames=4))
     assert policy.origin is PolicyOrigin.STRICTER
     assert policy.decision.vote.needed == 1
 
@@ -50,7 +56,9 @@ def test_fewer_frames_that_reject_are_stricter() -> None:
     [
         (BUNDLE, VerdictOptions(accept_at_most=0.3), "accept_at_most: expected at most .* 0.2"),
         (BUNDLE, VerdictOptions(reject_at_least=0.7), "reject_at_least: expected at most .* 0.6"),
-        (BUNDLE, VerdictOptions(frames=2), "frames: expected at least the bundle's 3, got 2"),
+        (BUNDLE, VerdictOptions(frames=2), "frames: expected the bundle's 3, got 2"),
+        (BUNDLE, VerdictOptions(frames=5), "frames: expected the bundle's 3, got 5"),
+        (BY_FRAMES, VerdictOptions(frames=2, needed=2), "frames: expected at least the bundle's 3"),
         (BUNDLE, VerdictOptions(needed=1), "cannot be compared"),
         (BUNDLE, VerdictOptions(default=Verdict.ACCEPT), "default: expected reject or unsure"),
         (BY_FRAMES, VerdictOptions(needed=3), "needed: expected at most the bundle's 2, got 3"),
@@ -103,3 +111,26 @@ def test_what_is_not_marked_looser_accepts_nothing_that_the_bundle_does_not(
     own = judge(defect_probability, BUNDLE)
     assert verdict is not Verdict.ACCEPT or own is Verdict.ACCEPT
     assert own is not Verdict.REJECT or verdict is Verdict.REJECT
+
+
+frames = st.lists(st.floats(0, 1), min_size=9, max_size=9)
+
+
+@given(
+    st.integers(1, 9), st.none() | st.integers(1, 9), st.sampled_from([BUNDLE, BY_FRAMES]), frames
+)
+def test_a_line_that_is_not_looser_accepts_no_part_by_its_frames_that_the_bundle_does_not(
+    count: int, needed: int | None, bundle: DecisionPolicy, defect: list[float]
+) -> None:
+    try:
+        policy = line_policy(bundle, VerdictOptions(frames=count, needed=needed)).decision
+    except ConfigError:
+        return
+    seen = [(1 - value, value) for value in defect]
+    own = decide_part(seen[: bundle.vote.frames], LABELS, bundle).verdict
+    line = decide_part(seen[: policy.vote.frames], LABELS, policy).verdict
+    assert line is not Verdict.ACCEPT or own is Verdict.ACCEPT
+    assert own is not Verdict.REJECT or line is Verdict.REJECT
+
+
+LABELS = (Label(name="good", role=Role.GOOD), Label(name="bad", role=Role.DEFECT))

@@ -112,7 +112,6 @@ def test_every_registered_source_is_under_the_contract() -> None:
         ("mjpeg", "http://127.0.0.1:1/"),
         ("opencv", "rtsp://127.0.0.1:1/"),
         ("opencv", "video.mp4"),
-        ("replay", "recording"),
     ],
 )
 def test_contract_settings_that_cannot_be_set_are_refused_before_anything_is_opened(

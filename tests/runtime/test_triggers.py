@@ -14,10 +14,12 @@ from gpiozero.pins.mock import MockFactory
 
 from linegate_bundle.errors import ConfigError
 from linegate_runtime.geometry import Box
+from linegate_runtime.testing import Belt
 from linegate_runtime.triggers import TRIGGERS, Observation, Trigger
 from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
 from linegate_runtime.triggers.fake import FakeOptions, FakeTrigger
-from tests.runtime.live_support import even_picture
+from linegate_runtime.triggers.presence import PresenceOptions, PresenceTrigger
+from tests.runtime.live_support import even_picture, grey_part
 
 FRAME_NS = 100_000_000
 
@@ -180,3 +182,17 @@ def test_the_fake_follows_its_script_and_then_sees_nothing() -> None:
     observations = [trigger.observe(even_picture(0), index) for index in range(5)]
     assert [[s.part for s in o.sightings] for o in observations] == [[1], [2], [], [], []]
     assert [o.ended for o in observations] == [(), (1,), (2,), (), ()]
+
+
+def test_a_part_put_in_the_place_of_another_while_no_frame_came_is_a_new_one() -> None:
+    belt = Belt([], speed_px=1, gap_px=0, width=320, height=240)
+    scene, part = belt.empty(), grey_part(60, 80)
+    trigger = PresenceTrigger(PresenceOptions())
+    trigger.teach(scene)
+    picture = scene.copy()
+    picture[80:160, 100:180] = part
+    numbers = [
+        [sighting.part for sighting in trigger.observe(picture, round(at * 1e9)).sightings]
+        for at in (0.0, 0.03, 0.06, 1.0, 5.0, 5.03)
+    ]
+    assert numbers == [[1], [1], [1], [1], [2], [2]]

@@ -133,6 +133,9 @@ class _Server(http.server.ThreadingHTTPServer):
         self.is_over = threading.Event()
         self.streams = threading.BoundedSemaphore(_MOST_STREAMS)
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a browser that goes in the middle of an answer is no error of ours."""
+
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Server
@@ -140,7 +143,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with the page, the state, or a camera's pictures."""
-        path = urlsplit(self.path).path
+        path = self.path.partition("?")[0]
         if self.server.is_local and not self._asks_this_machine():
             # Else any page in the browser could read the view under a name of its own.
             self.send_error(403, "expected this machine's own name")
@@ -154,7 +157,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
 
     def _asks_this_machine(self) -> bool:
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        try:
+            host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        except ValueError:
+            return False
         return host == "localhost" or _is_loopback(host)
 
     def _send(self, kind: str, content: bytes) -> None:
@@ -168,7 +174,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _stream(self, camera: str) -> None:
         pictures = self.server.pictures
-        if not camera.isdecimal() or int(camera) >= pictures.cameras:
+        if camera not in {str(number) for number in range(pictures.cameras)}:
             self.send_error(404)
         elif not self.server.streams.acquire(blocking=False):
             self.send_error(503, "too many are looking")

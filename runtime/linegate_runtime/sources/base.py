@@ -77,10 +77,13 @@ class Source(abc.ABC):
     camera has not taken a setting.
 
     Attributes:
+        is_as_seen: whether its frames are turned and lit already, as a line has seen them; then
+            rotation is left out, and settings of the camera mean nothing.
         settings: which of exposure_us, gain and white_balance_k it can set, unless that
             depends on the address; see :meth:`settable`.
     """
 
+    is_as_seen: ClassVar[bool] = False
     settings: ClassVar[frozenset[str]] = frozenset()
 
     @abc.abstractmethod

@@ -129,8 +129,8 @@ def _connect(options: SourceOptions, deadline: float) -> socket.socket:
     try:
         url = urllib.parse.urlsplit(options.address)
         host, port = url.hostname, url.port or 80
-    except ValueError as error:
-        raise ConfigError(f"expected an address http://HOST/PATH: {error}") from error
+    except ValueError:
+        raise ConfigError("expected an address http://HOST:PORT/PATH, got another form") from None
     if url.scheme.lower() != "http" or not host:
         raise ConfigError("expected an address http://HOST/PATH, got another form")
     try:

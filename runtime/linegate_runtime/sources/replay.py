@@ -3,10 +3,11 @@
 import itertools
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from linegate_bundle.errors import ConfigError
 from linegate_bundle.images import read_image
-from linegate_runtime.sources.base import Captured, Source, SourceOptions, check_settings
+from linegate_runtime.sources.base import Captured, Source, SourceOptions
 from linegate_runtime.sources.recording_index import RecordedFrame, read_index
 
 
@@ -20,8 +21,9 @@ class ReplaySource(Source):
     that are due at once, until the time is made up for.
     """
 
+    is_as_seen: ClassVar[bool] = True
+
     def __init__(self, options: SourceOptions) -> None:
-        check_settings(type(self), options)
         frames = read_index(Path(options.address))
         _check_gaps(frames, options)
         self._speed = options.speed

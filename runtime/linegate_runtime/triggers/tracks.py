@@ -12,6 +12,10 @@ from linegate_runtime.triggers.steps import likely_time
 _FLICKER_S = 0.15
 """A part may be invisible for so long and is still the same part."""
 
+_BLIND_S = 1.5
+"""After so long without a frame another part may lie where one was; it is judged anew, for a
+part judged twice does less harm than one not judged at all."""
+
 _GATE_SHARE = 0.55
 """A blob may lie off the places where its part can be by this share of its length.
 Parts with gaps of a quarter of their length lie 1.25 lengths apart, so less than half
@@ -142,6 +146,7 @@ class Tracker:
 
     def update(self, blobs: Sequence[Blob], time_s: float) -> Update:
         """Take the blobs of the next frame; ``time_s`` rises from call to call."""
+        lost = self._lose_sight() if time_s - self._last_s > _BLIND_S else []
         shown_s = self._shown_at(blobs, time_s)
         blobs = self._join_pieces(list(blobs), shown_s)
         pairs, free = self._match(blobs, shown_s)
@@ -152,7 +157,7 @@ class Tracker:
         self._last_s = time_s
         gone = [track for track in self._tracks if self._is_gone(track, seen, shown_s, time_s)]
         over = [track for track in self._tracks if track in gone or _is_leaving(track)]
-        over = [track for track in over if track.number is not None and not track.is_over]
+        over = [track for track in over if track.number is not None and not track.is_over] + lost
         for track in over:
             track.is_over = True
         self._tracks = [track for track in self._tracks if track not in gone]
@@ -167,6 +172,12 @@ class Tracker:
             over=tuple(sorted(over, key=lambda track: track.number or 0)),
             unseen=sum(_was_missed(track) for track in gone),
         )
+
+    def _lose_sight(self) -> list[Track]:
+        """Forget all parts in view and return the numbered ones: no frame came for too long."""
+        lost = [track for track in self._tracks if track.number is not None and not track.is_over]
+        self._tracks = []
+        return lost
 
     def _shown_at(self, blobs: Sequence[Blob], time_s: float) -> float:
         """Return when the parts were where the frame shows them, by how far they have come."""
