@@ -24,9 +24,9 @@ help:
 	@echo "make test    all tests, lint and types"
 	@echo "make lint | types | imports | test-workstation | test-device | test-device-old"
 	@echo "make test-networks   trains, exports and runs every network (about an hour)"
-	@echo "make bench-training-elpv | bench-training-deeppcb | bench-training-input | bench-near-duplicates | bench-certificate | bench-onnx-int8 |"
-	@echo "     bench-export-accuracy | bench-export-repair | bench-peers"
-	@echo "             measure what the READMEs quote (hours)"
+	@echo "make bench-NAME   measures what the READMEs quote (minutes to hours); names:"
+	@echo "     $(wordlist 1,6,$(BENCHMARKS))"
+	@echo "     $(wordlist 7,99,$(BENCHMARKS))"
 	@echo "make clean   remove everything under build/"
 
 # --- the two commands -------------------------------------------------------------------
@@ -88,7 +88,7 @@ test-device-old: $(DEVICE_OLD)/.installed $(DEVICE_TEST)/.installed
 
 # Each prints a table and writes build/benchmarks/NAME.json. Trainings that are finished are
 # taken from there; remove build/benchmarks to do all again.
-BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 export-accuracy export-repair hotpath belt faults memory peers
+BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 export-accuracy export-repair hotpath belt faults memory resize peers
 
 .PHONY: $(addprefix bench-,$(BENCHMARKS))
 $(addprefix bench-,$(BENCHMARKS)): bench-%: $(WORKSTATION)/.developed
@@ -96,6 +96,7 @@ $(addprefix bench-,$(BENCHMARKS)): bench-%: $(WORKSTATION)/.developed
 	@TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=1 $(WORKSTATION)/bin/python -m tests.benchmarks.$(subst -,_,$*)
 
 # What linegate is timed against runs where it is installed.
+bench-hotpath bench-memory: $(DEVICE)/.installed
 bench-peers: $(DEVICE)/.installed $(DEVICE_OLD)/.installed $(MEDIAPIPE)/.installed $(OPENVINO)/.installed
 
 # --- environments -----------------------------------------------------------------------
