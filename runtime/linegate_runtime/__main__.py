@@ -1,7 +1,7 @@
 """``linegate``, also as ``python -m linegate_runtime``.
 
 For ``linegate run`` the first camera's process is started before anything else is even
-imported: on a small board that is a third of the time to the first verdict.
+imported, for that is what takes longest until the first verdict.
 """
 
 import contextlib
