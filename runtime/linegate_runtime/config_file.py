@@ -18,11 +18,12 @@ runtime/README.md shows a file with everything. In short::
 Nothing here needs numpy or OpenCV, so that the cameras can be opened at once.
 """
 
+import argparse
 import dataclasses
 import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -70,6 +71,12 @@ class Overrides:
     engine: str | None = None
     threads: int | None = None
     record: Path | None = None
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Self:
+        """Take the options that a command has, by their names; the others are not given."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: getattr(options, name, None) for name in names})
 
 
 def load_config(path: Path | None, overrides: Overrides) -> RunConfig:

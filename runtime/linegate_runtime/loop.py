@@ -11,6 +11,7 @@ import msgspec
 
 from linegate_bundle.errors import LinegateError
 from linegate_bundle.manifest import Verdict
+from linegate_runtime import machine
 from linegate_runtime.capture import Capture, CaptureEndedError, next_frame_of
 from linegate_runtime.exchange import Exchange, Judge
 from linegate_runtime.frame import Frame
@@ -233,9 +234,12 @@ class Line:
 
     def _show(self) -> None:
         if self._status.is_due:
-            rate = self._rate.take()
-            restarts = sum(station.capture.counts.restarts for station in self._stations)
-            self._status.show(self.tally.line(rate, restarts), self.tally.fields(rate, restarts))
+            now = (
+                self._rate.take(),
+                sum(station.capture.counts.restarts for station in self._stations),
+                machine.temperature_c(),
+            )
+            self._status.show(self.tally.line(*now), self.tally.fields(*now))
 
 
 def _since_ms(monotonic_ns: int) -> float:

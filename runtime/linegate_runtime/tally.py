@@ -5,7 +5,6 @@ import dataclasses
 import time
 
 from linegate_bundle.manifest import Verdict
-from linegate_runtime import machine
 from linegate_runtime.reason import Reason
 from linegate_runtime.record import PartRow
 
@@ -68,7 +67,7 @@ class Tally:
             text += f"; capture to record: median {median:.1f} ms, p99 {p99:.1f} ms"
         return text
 
-    def line(self, frames_per_second: float, restarts: int) -> str:
+    def line(self, frames_per_second: float, restarts: int, temperature_c: float | None) -> str:
         """Return a short line about this moment."""
         parts = [
             f"{frames_per_second:.1f} frames/s",
@@ -79,12 +78,13 @@ class Tally:
             *([f"latency {self.latencies_ms[-1]:.0f} ms"] if self.latencies_ms else []),
             *([f"restarts {restarts}"] if restarts else []),
         ]
-        temperature = machine.temperature_c()
-        if temperature is not None:
-            parts.append(f"{temperature:.0f} °C")
+        if temperature_c is not None:
+            parts.append(f"{temperature_c:.0f} °C")
         return " · ".join(parts)
 
-    def fields(self, frames_per_second: float, restarts: int) -> dict[str, object]:
+    def fields(
+        self, frames_per_second: float, restarts: int, temperature_c: float | None
+    ) -> dict[str, object]:
         """Return the same as :meth:`line` for programs."""
         return {
             "frames_per_second": round(frames_per_second, 1),
@@ -96,7 +96,7 @@ class Tally:
             "age_ms": self.ages_ms[-1] if self.ages_ms else None,
             "latency_ms": self.latencies_ms[-1] if self.latencies_ms else None,
             "restarts": restarts,
-            "temperature_c": machine.temperature_c(),
+            "temperature_c": temperature_c,
         }
 
 

@@ -71,17 +71,7 @@ def _run(options: argparse.Namespace) -> int:
     from linegate_runtime.capture import Capture  # noqa: PLC0415
     from linegate_runtime.config_file import Overrides, load_config  # noqa: PLC0415
 
-    config = load_config(
-        options.config,
-        Overrides(
-            camera=options.camera,
-            source=options.source,
-            region=options.region,
-            trigger=options.trigger,
-            empty=options.empty,
-            part_size=options.part_size,
-        ),
-    )
+    config = load_config(options.config, Overrides.of(options))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with listen_to_signals() as asked, contextlib.ExitStack() as stack:
         captures = [
@@ -107,12 +97,12 @@ def _serve(
 ) -> None:
     from linegate_runtime.setup_view.draw import draw, encode  # noqa: PLC0415
     from linegate_runtime.setup_view.server import Pictures, ViewServer  # noqa: PLC0415
-    from linegate_runtime.setup_view.watch import watching  # noqa: PLC0415
+    from linegate_runtime.setup_view.watch import Watch  # noqa: PLC0415
     from linegate_runtime.status import living_status  # noqa: PLC0415
 
     pictures = Pictures(len(captures))
     with (
-        watching(config.cameras, captures) as watch,
+        contextlib.closing(Watch(config.cameras, captures)) as watch,
         ViewServer(*listen, pictures, lambda: watch.states) as server,
         living_status() as status,
     ):
@@ -134,7 +124,7 @@ def _save(
     from linegate_bundle.atomic import write_atomic  # noqa: PLC0415
     from linegate_runtime.recording import RecordingWriter  # noqa: PLC0415
     from linegate_runtime.setup_view.draw import draw, encode  # noqa: PLC0415
-    from linegate_runtime.setup_view.watch import watching  # noqa: PLC0415
+    from linegate_runtime.setup_view.watch import Watch  # noqa: PLC0415
     from linegate_runtime.status import living_status  # noqa: PLC0415
 
     with contextlib.ExitStack() as stack:
@@ -142,7 +132,7 @@ def _save(
             stack.enter_context(contextlib.closing(RecordingWriter(folder / f"camera-{number}")))
             for number in range(1, len(captures) + 1)
         ]
-        watch = stack.enter_context(watching(config.cameras, captures))
+        watch = stack.enter_context(contextlib.closing(Watch(config.cameras, captures)))
         status = stack.enter_context(living_status())
         saved = [0] * len(captures)
         for view in _views(watch, is_over):

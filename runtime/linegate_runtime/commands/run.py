@@ -16,7 +16,6 @@ from linegate_runtime.signals import listen_to_signals
 
 if TYPE_CHECKING:
     from linegate_runtime.capture_child_start import Child
-    from linegate_runtime.config import RunConfig
 
 _DESCRIPTION = """\
 Watch a camera, find each part, judge it, and write one row a part to a SQLite file.
@@ -106,8 +105,10 @@ def _run(options: argparse.Namespace) -> int:
     with listen_to_signals(reloads=True) as asked, contextlib.ExitStack() as stack:
         children = [] if options.child is None else [options.child]
         stack.callback(_close_all, children)
-        config = _read_config(options)
         from linegate_runtime.capture import Capture  # noqa: PLC0415
+        from linegate_runtime.config_file import Overrides, load_config  # noqa: PLC0415
+
+        config = load_config(options.config, Overrides.of(options))
 
         captures = [
             stack.enter_context(
@@ -132,25 +133,6 @@ def _run(options: argparse.Namespace) -> int:
 def _close_all(children: "list[Child]") -> None:
     for child in children:
         child.close()
-
-
-def _read_config(options: argparse.Namespace) -> "RunConfig":
-    from linegate_runtime.config_file import Overrides, load_config  # noqa: PLC0415
-
-    return load_config(
-        options.config,
-        Overrides(
-            camera=options.camera,
-            source=options.source,
-            region=options.region,
-            trigger=options.trigger,
-            empty=options.empty,
-            part_size=options.part_size,
-            engine=options.engine,
-            threads=options.threads,
-            record=options.record,
-        ),
-    )
 
 
 COMMAND = Command(

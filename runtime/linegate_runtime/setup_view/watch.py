@@ -1,13 +1,12 @@
 """Watches cameras with their triggers, without any model."""
 
-import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from linegate_runtime.capture import Capture, CaptureEndedError, next_frame_of
-from linegate_runtime.config import CameraConfig
+from linegate_runtime.capture import Capture, next_frame_of
+from linegate_runtime.config import CameraConfig, RegionConfig
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
 from linegate_runtime.setup_view.draw import RegionView
@@ -145,17 +144,7 @@ class Watch:
             self._rated_at = now
 
 
-def _open(region: Any) -> _Region:
+def _open(region: RegionConfig) -> _Region:
     family = TRIGGERS.load(region.trigger.kind)
     trigger = family(region.trigger.read_options(family.Options), region.box)
     return _Region(region.name, region.box, trigger)
-
-
-@contextlib.contextmanager
-def watching(cameras: Sequence[CameraConfig], captures: Sequence[Capture]) -> Iterator[Watch]:
-    """Watch while the block runs."""
-    with contextlib.closing(Watch(cameras, captures)) as watch:
-        yield watch
-
-
-__all__ = ["CameraState", "CaptureEndedError", "View", "Watch", "watching"]
