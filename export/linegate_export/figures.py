@@ -117,7 +117,7 @@ def operator_errors(operators: Sequence[OperatorError]) -> Figure:
             errors = [operators[place].total_db for place in floats]
             axes.plot(floats, errors, "o", color=UNSURE_COLOUR, label="in float")
         axes.set(xlabel="operator, in order", ylabel="signal to noise in dB")
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(loc="upper right", frameon=False, fontsize=8)
         return figure
 
 
@@ -164,4 +164,5 @@ def _draw_histogram(
     title = f"accept up to {accept:.3f}, reject from {reject:.3f}, unsure between"
     axes.set_title(title, fontsize="medium")
     axes.set(xlim=(0, 1), xlabel="probability that the part is defective", ylabel="test pictures")
-    axes.legend(frameon=False)
+    # The middle is emptiest. "best" searches, slowly, and matplotlib warns when it takes long.
+    axes.legend(loc="upper center", frameon=False)
