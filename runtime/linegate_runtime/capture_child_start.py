@@ -5,6 +5,19 @@ import os
 import subprocess
 import sys
 
+_KILL_LIMIT_S = 1.0
+"""So long a killed process is waited for."""
+
+_CHILD_ENVIRONMENT = {
+    # Threads for linear algebra, which nobody needs here, cost start-up time.
+    "OPENBLAS_NUM_THREADS": "1",
+    # The C library takes each decoded picture's memory from its heap and keeps it there for the
+    # next one, where by itself it gives the pages back and asks for them again, now and then.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+}
+"""What a camera's process is started with, unless the environment says otherwise."""
+
 
 class Child:
     """A camera's process that has just been started and waits for its request.
@@ -39,8 +52,7 @@ class Child:
                 ],
                 stdin=child_requests,
                 pass_fds=(memory, child_events),
-                # Threads for linear algebra, which nobody needs here, cost start-up time.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                env={**_CHILD_ENVIRONMENT, **os.environ},
                 # Ctrl-C in a terminal is for the parent, which ends the child in order.
                 start_new_session=True,
             )
@@ -51,7 +63,9 @@ class Child:
     def close(self) -> None:
         """Kill the process; what it held is freed by the system."""
         self.process.kill()
-        self.process.wait()
+        # A driver that does not return from the kernel keeps even a killed process for a while.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_KILL_LIMIT_S)
         for descriptor in (self.requests, self.events, self.memory):
             os.close(descriptor)
 

@@ -16,9 +16,9 @@ from linegate_runtime.geometry import Box
 from linegate_runtime.policy import VerdictOptions
 from linegate_runtime.registry import Registry
 from linegate_runtime.sinks import SINKS
-from linegate_runtime.sources import SourceOptions
+from linegate_runtime.sources import SOURCES, SourceOptions, refused_settings
 from linegate_runtime.toml_file import Table, refuse
-from linegate_runtime.triggers import TRIGGERS
+from linegate_runtime.triggers import TRIGGERS, Trigger, TriggerOptions
 
 DEFAULT_RECORD = "linegate.sqlite"
 
@@ -113,6 +113,21 @@ class RegionConfig:
     box: Box | None
     trigger: Plugin
 
+    def trigger_options(self, vote_frames: int | None = None) -> TriggerOptions:
+        """Return the trigger's options; ConfigError if they do not fit.
+
+        Args:
+            vote_frames: so many frames a part as the policy votes over, where they are open;
+                None leaves them so.
+        """
+        family = TRIGGERS.load(self.trigger.kind)
+        options = self.trigger.read_options(family.Options)
+        return options if vote_frames is None else options.for_vote(vote_frames)
+
+    def open_trigger(self, vote_frames: int | None = None) -> Trigger[Any]:
+        """Open the trigger; ConfigError if it cannot work so. See :meth:`trigger_options`."""
+        return TRIGGERS.load(self.trigger.kind)(self.trigger_options(vote_frames), self.box)
+
 
 @dataclasses.dataclass(frozen=True)
 class CameraConfig:
@@ -122,11 +137,13 @@ class CameraConfig:
         name: None takes the address.
         request: what its process is to do.
         regions: at least one.
+        table: where it stands, for complaints.
     """
 
     name: str | None
     request: Request
     regions: tuple[RegionConfig, ...]
+    table: Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,9 +166,19 @@ class RunConfig:
             *((SINKS, sink) for sink in self.sinks),
         )
 
+    def most_frames(self, vote_frames: int | None = None) -> int | None:
+        """Return in how many frames each trigger shows a part at least; None without limits.
+
+        Args:
+            vote_frames: see :meth:`RegionConfig.trigger_options`.
+        """
+        regions = [region for camera in self.cameras for region in camera.regions]
+        limits = [region.trigger_options(vote_frames).most_frames for region in regions]
+        return min((limit for limit in limits if limit is not None), default=None)
+
     def check_plugins(self) -> None:
         """Check the options of all plug-ins; raise :class:`ConfigError` that names all mistakes."""
-        refuse(plugin_problems(self.plugins))
+        refuse([*plugin_problems(self.plugins), *source_problems(self.cameras)])
 
 
 def plugin_problems(plugins: Sequence[tuple[Registry[Any], Plugin]]) -> list[str]:
@@ -161,3 +188,13 @@ def plugin_problems(plugins: Sequence[tuple[Registry[Any], Plugin]]) -> list[str
         plugin.table.read(family.load(plugin.kind).Options, problems)
     # A trigger that several regions share is read for each of them.
     return list(dict.fromkeys(problems))
+
+
+def source_problems(cameras: Sequence[CameraConfig]) -> list[str]:
+    """Return which settings the cameras' sources cannot set, as sentences."""
+    problems: list[str] = []
+    for camera in cameras:
+        name, options = camera.request.source, camera.request.options
+        refused = refused_settings(SOURCES.load(name), options) if SOURCES.knows(name) else {}
+        problems += [camera.table.problem(key, text) for key, text in refused.items()]
+    return problems

@@ -39,6 +39,7 @@ from linegate_runtime.config import (
     RegionTable,
     RunConfig,
     plugin_problems,
+    source_problems,
 )
 from linegate_runtime.engine_names import AUTO_ENGINE, DEFAULT_ENGINE
 from linegate_runtime.geometry import Box, Size
@@ -113,7 +114,9 @@ class _Reader:
         problems += _check_engine(root, engine)
         if problems or engine is None or verdict is None or record is None:
             # What else is wrong is said now too, though it takes loading the plug-ins.
-            refuse(list(dict.fromkeys([*problems, *plugin_problems(self._plugins)])))
+            problems += plugin_problems(self._plugins)
+            problems += source_problems([camera for camera in cameras if camera is not None])
+            refuse(list(dict.fromkeys(problems)))
             raise TypeError("a table that cannot be read has problems")
         return RunConfig(
             cameras=tuple(camera for camera in cameras if camera is not None),
@@ -139,13 +142,11 @@ class _Reader:
         return [self._camera(table) for table in tables]
 
     def _camera(self, table: Table) -> CameraConfig | None:
-        own_trigger = table if "trigger" in table.values else self._root
-        own_regions = table if "region" in table.values else self._root
-        regions = self._regions(own_regions, own_trigger)
         if "address" not in table.values:
             self._problems.append(table.problem("address", _NO_ADDRESS))
             table = dataclasses.replace(table, values={**table.values, "address": "0"})
         read = table.without("region", "trigger").read(CameraTable, self._problems)
+        regions = self._regions(table, None if read is None else _size_seen(read))
         if read is None:
             return None
         source = read.source or source_for(read.address)
@@ -162,10 +163,13 @@ class _Reader:
             name=read.name,
             request=Request(source=source, options=options, checks=checks),
             regions=tuple(regions),
+            table=table,
         )
 
-    def _regions(self, where: Table, camera: Table) -> list[RegionConfig]:
-        """Return the regions of a table, watched by their own triggers or by the camera's."""
+    def _regions(self, own: Table, frame: Size | None) -> list[RegionConfig]:
+        """Return a camera's regions, or those for all; likewise with the triggers they have not."""
+        camera = own if "trigger" in own.values else self._root
+        where = own if "region" in own.values else self._root
         if "region" not in where.values:
             trigger = self._trigger(camera)
             return [] if trigger is None else [RegionConfig("", None, trigger)]
@@ -178,6 +182,9 @@ class _Reader:
             trigger = self._trigger(table if "trigger" in table.values else camera)
             if box is not None and trigger is not None:
                 plain = Box(x=box.x, y=box.y, width=box.width, height=box.height)
+                if frame and (plain.right > frame.width or plain.bottom > frame.height):
+                    text = f"expected a region inside the camera's {frame}, got {plain}"
+                    self._problems.append(table.problem(None, text))
                 regions.append(RegionConfig(box.name or "", plain, trigger))
         if len(tables) > 1 and not _are_different([table.values.get("name") for table in tables]):
             text = "expected a name for each of several regions, all different"
@@ -200,6 +207,14 @@ class _Reader:
         plugin = Plugin(kind=kind, table=table.without("kind"))
         self._plugins.append((family, plugin))
         return plugin
+
+
+def _size_seen(camera: CameraTable) -> Size | None:
+    """Return the size of the frames after rotation, as far as it is configured."""
+    size = camera.size
+    if size is None or camera.rotation % 180 == 0:
+        return size
+    return Size(size.height, size.width)
 
 
 def _overlooked(root: Table, cameras: Sequence[Table], overrides: Overrides) -> list[str]:

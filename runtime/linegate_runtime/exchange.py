@@ -1,34 +1,16 @@
 """Exchanging the bundle of a running line: tried aside first, and only taken if it works."""
 
-import dataclasses
 import logging
 import threading
 from collections.abc import Callable
 
 from linegate_bundle.errors import LinegateError
-from linegate_runtime.model import Model
-from linegate_runtime.policy import LinePolicy
-from linegate_runtime.rows import Stamp
+from linegate_runtime.judge import Judge
 
 _LOG = logging.getLogger(__name__)
 
 _CLOSE_LIMIT_S = 0.2
 """A line that is told to end does not wait for a bundle that it will not use."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Judge:
-    """What parts are judged by.
-
-    Attributes:
-        model: open.
-        policy: of the line, with this bundle.
-        stamp: for the rows.
-    """
-
-    model: Model
-    policy: LinePolicy
-    stamp: Stamp
 
 
 class Exchange:

@@ -2,13 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
-from linegate_runtime.model import Model
+from linegate_runtime.judge import Judge, Stamp
 from linegate_runtime.part import PartDecision, Parts
 from linegate_runtime.policy import LinePolicy
 from linegate_runtime.triggers import Sighting, Trigger
@@ -38,10 +38,12 @@ class Judgement(msgspec.Struct, frozen=True):
     Attributes:
         region: name of the region.
         decided: the decision.
+        stamp: of the judge that made it.
     """
 
     region: str
     decided: PartDecision
+    stamp: Stamp
 
 
 class Inspection(msgspec.Struct, frozen=True):
@@ -56,31 +58,37 @@ class Inspection(msgspec.Struct, frozen=True):
     unseen: int = 0
 
 
+class _Found(NamedTuple):
+    """A part that a frame shows and that needs it, with the policy that the part began with."""
+
+    region: Region
+    parts: Parts
+    sighting: Sighting
+    policy: LinePolicy
+
+
 class Inspector:
     """Shows the frames of one camera to its triggers and what they find to the model.
 
     Args:
-        model: an open model; stays the caller's.
+        judge: its model stays the caller's.
         regions: with an open trigger each; they stay the caller's too.
-        policy: of the line.
         class_maps: whether decisions come with the class map of their newest frame.
         clock: gives ``time.monotonic_ns()``.
     """
 
     def __init__(
         self,
-        model: Model,
+        judge: Judge,
         regions: Sequence[Region],
-        policy: LinePolicy,
         *,
         class_maps: bool = False,
         clock: Clock,
     ) -> None:
-        self._model = model
+        self._judges = [judge]
         self._class_maps = class_maps
         self._clock = clock
-        labels = model.manifest.labels
-        self._stations = [(region, Parts(labels, policy)) for region in regions]
+        self._stations = [(region, Parts(judge.policy)) for region in regions]
 
     def inspect(self, frame: Frame) -> Inspection:
         """Take the next frame.
@@ -90,7 +98,7 @@ class Inspector:
             EngineError: the engine failed.
         """
         now_ns = self._clock()
-        found: list[tuple[Region, Parts, Sighting]] = []
+        found: list[_Found] = []
         ended: list[tuple[Region, Parts, int]] = []
         unseen = 0
         for region, parts in self._stations:
@@ -99,8 +107,9 @@ class Inspector:
             for sighting in observation.sightings:
                 # Known from now on, so that its deadline runs while the model works.
                 parts.begin(sighting.part, frame.monotonic_ns)
-                if parts.wants(sighting.part):
-                    found.append((region, parts, sighting))
+                policy = parts.policy_of(sighting.part)
+                if policy is not None:
+                    found.append(_Found(region, parts, sighting, policy))
             if observation.ended:
                 ended += [(region, parts, part) for part in observation.ended]
             unseen += observation.unseen
@@ -110,7 +119,7 @@ class Inspector:
         for region, parts, part in ended:
             decided = parts.end(part, self._clock())
             if decided is not None:
-                judgements.append(Judgement(region.name, decided))
+                judgements.append(self._judgement(region, decided))
         return Inspection(tuple(judgements), unseen)
 
     def check_time(self) -> Inspection:
@@ -119,7 +128,7 @@ class Inspector:
         late = []
         for region, parts in self._stations:
             _begin(region, parts, now_ns)
-            late += [Judgement(region.name, decided) for decided in parts.late(now_ns)]
+            late += [self._judgement(region, decided) for decided in parts.late(now_ns)]
         return Inspection(tuple(late))
 
     @property
@@ -128,47 +137,53 @@ class Inspector:
         deadlines = [parts.deadline_ns for _, parts in self._stations]
         return min((one for one in deadlines if one is not None), default=None)
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no part waits for its verdict."""
-        return self.deadline_ns is None
-
-    def use(self, model: Model, policy: LinePolicy) -> None:
-        """Judge by another model from now on; only while idle, so that no part is judged by two.
+    def use(self, judge: Judge) -> None:
+        """Judge the parts that begin from now on by another model and policy.
 
         Args:
-            model: stays the caller's; the one before may be closed.
-            policy: of the line, with the model's bundle.
+            judge: its model stays the caller's. The one before is still needed until
+                :meth:`let_go` says that it is not: no part is judged by two.
         """
-        self._model = model
+        self._judges.append(judge)
         for _, parts in self._stations:
-            parts.use(model.manifest.labels, policy)
+            parts.use(judge.policy)
+
+    def let_go(self, judge: Judge) -> bool:
+        """Let a judge go that was replaced, unless a part waits for its verdict; say whether."""
+        if any(parts.awaits(judge.policy) for _, parts in self._stations):
+            return False
+        self._judges = [one for one in self._judges if one is not judge]
+        return True
 
     def finish(self) -> Inspection:
         """Decide the parts in view with the frames they have; no more will come."""
         now_ns = self._clock()
         return Inspection(
             tuple(
-                Judgement(region.name, decided)
+                self._judgement(region, decided)
                 for region, parts in self._stations
                 for decided in parts.end_all(now_ns)
             )
         )
 
-    def _judge(
-        self,
-        frame: Frame,
-        found: Sequence[tuple[Region, Parts, Sighting]],
-        judgements: list[Judgement],
-    ) -> None:
+    def _judge(self, frame: Frame, found: Sequence["_Found"], judgements: list[Judgement]) -> None:
         """Run the model on all parts of a frame at once; ``judgements`` takes what is decided."""
-        crops = [_crop(frame.pixels, sighting.box) for _, _, sighting in found]
-        seen = self._model.see_all(crops, with_map=self._class_maps)
-        now_ns = self._clock()
-        for (region, parts, sighting), one in zip(found, seen, strict=True):
-            decided = parts.add(sighting.part, one, frame.number, frame.monotonic_ns, now_ns)
-            if decided is not None:
-                judgements.append(Judgement(region.name, decided))
+        for judge in self._judges:
+            mine = found
+            if len(self._judges) > 1:  # for a moment, after an exchange
+                mine = [one for one in found if one.policy is judge.policy]
+            crops = [_crop(frame.pixels, one.sighting.box) for one in mine]
+            seen = judge.model.see_all(crops, with_map=self._class_maps)
+            now_ns = self._clock()
+            for one, given in zip(mine, seen, strict=True):
+                part = one.sighting.part
+                decided = one.parts.add(part, given, frame.number, frame.monotonic_ns, now_ns)
+                if decided is not None:
+                    judgements.append(self._judgement(one.region, decided))
+
+    def _judgement(self, region: Region, decided: PartDecision) -> Judgement:
+        judge = next(one for one in self._judges if one.policy is decided.policy)
+        return Judgement(region.name, decided, judge.stamp)
 
 
 def _begin(region: Region, parts: Parts, now_ns: int) -> None:

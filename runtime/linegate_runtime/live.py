@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import gc
 import logging
 import time
@@ -12,30 +11,22 @@ from typing import Any
 
 import cv2
 
-import linegate_runtime
-from linegate_bundle.bundle import Bundle
-from linegate_bundle.errors import CameraError, ConfigError
+from linegate_bundle.errors import CameraError
 from linegate_runtime.capture import Capture
-from linegate_runtime.config import CameraConfig, Plugin, RunConfig
-from linegate_runtime.engine_names import AUTO_ENGINE, DEFAULT_ENGINE
-from linegate_runtime.exchange import Exchange, Judge
+from linegate_runtime.config import Plugin, RunConfig
+from linegate_runtime.exchange import Exchange
 from linegate_runtime.inspector import Inspector, Region
+from linegate_runtime.judge import Judge
+from linegate_runtime.judge_opener import JudgeOpener
 from linegate_runtime.loop import Limits, Line, Station
-from linegate_runtime.model import Model
-from linegate_runtime.policy import line_policy
-from linegate_runtime.probe import probe
 from linegate_runtime.record import Record
-from linegate_runtime.rows import Stamp, Uuids
+from linegate_runtime.rows import Uuids
 from linegate_runtime.sinks import SINKS, Sink
 from linegate_runtime.status import living_status
 from linegate_runtime.tally import Tally
 from linegate_runtime.toml_file import Table, TomlFile
-from linegate_runtime.triggers import TRIGGERS
 
 _LOG = logging.getLogger(__name__)
-
-_AUTO_S = 3.0
-"""So long a line's start may take longer for timing engines, once for each bundle."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,19 +67,13 @@ def inspect_live(
     config.check_plugins()
     with contextlib.ExitStack() as stack:
         status = stack.enter_context(living_status())
-        run = Uuids().next()
-        open_judge = functools.partial(
-            _open_judge, path, config, run, allow_looser=wishes.allow_looser
-        )
-        judge = open_judge(may_measure=True)
+        opener = JudgeOpener(path, config, Uuids().next(), allow_looser=wishes.allow_looser)
+        judge = opener.open()
         stack.callback(judge.model.close)
         record = stack.enter_context(Record(config.record))
         sinks = [stack.enter_context(contextlib.closing(sink)) for sink in _sinks(config, wishes)]
-        stations = [
-            Station(capture, _inspector(stack, judge, camera, class_maps=config.class_maps))
-            for camera, capture in zip(config.cameras, captures, strict=True)
-        ]
-        exchange = Exchange(lambda: open_judge(may_measure=False), wishes.is_reload_asked)
+        stations = list(_stations(stack, judge, config, captures))
+        exchange = Exchange(opener.open_beside, wishes.is_reload_asked)
         stack.callback(exchange.close)
         _greet(judge, config, captures)
         line = Line(
@@ -106,78 +91,37 @@ def inspect_live(
         tally = line.run(wishes.limits)
         for capture in captures:
             capture.close()
+    _report(tally, captures, is_stopped=wishes.is_stopped())
+    return tally
+
+
+def _report(tally: Tally, captures: Sequence[Capture], *, is_stopped: bool) -> None:
+    """Say how the run was; CameraError if a camera gave nothing in all its time."""
     _LOG.info(
         "%s; camera restarts: %d",
         tally.summary(),
         sum(capture.counts.restarts for capture in captures),
     )
     silent = [capture.name for capture in captures if not capture.has_delivered]
-    if silent and not wishes.is_stopped():
+    if silent and not is_stopped:
         raise CameraError(f"{', '.join(silent)}: the camera gave no frame during the whole run")
-    return tally
 
 
-def _open_judge(
-    path: Path, config: RunConfig, run: str, *, allow_looser: bool, may_measure: bool
-) -> Judge:
-    with Bundle.open(path, linegate_runtime.__version__) as bundle:
-        policy = line_policy(bundle.manifest.policy, config.verdict, allow_looser=allow_looser)
-        stamp = Stamp.of(run, bundle, policy.origin)
-        return Judge(_open_model(bundle, config, may_measure=may_measure), policy, stamp)
-
-
-def _open_model(bundle: Bundle, config: RunConfig, *, may_measure: bool) -> Model:
-    engine, threads = _choose_engine(bundle, config, may_measure=may_measure)
-    probe(bundle, engine, threads)
-    regions = max(len(camera.regions) for camera in config.cameras)
-    model = Model.open(bundle, engine, threads, batch=regions)
-    if config.class_maps and not model.has_class_map:
-        model.close()
-        raise ConfigError(
-            f"[record] class_maps: expected a model with a class map, {bundle.path} has none; "
-            "leave it out, or export the model anew"
-        )
-    return model
-
-
-def _choose_engine(bundle: Bundle, config: RunConfig, *, may_measure: bool) -> tuple[str, int]:
-    """Return the engine and threads as configured, or as they were measured to be best.
-
-    While a line runs nothing can be measured beside it; then it is the default.
-    """
-    engine = config.engine
-    if engine.name != AUTO_ENGINE:
-        return engine.name, engine.threads or 1
-    from linegate_runtime.bench import (  # noqa: PLC0415 - most lines know their engine
-        BenchOptions,
-        measure,
-        recall_proposal,
-        remember_proposal,
-    )
-
-    proposal = recall_proposal(bundle)
-    if proposal is None and not may_measure:
-        return DEFAULT_ENGINE, engine.threads or 1
-    if proposal is None:
-        _LOG.info("no measurement of this bundle on this machine; timing engines and threads")
-        measured = measure(bundle, BenchOptions(seconds=_AUTO_S, sustained_s=0))
-        remember_proposal(measured)
-        proposal = measured.proposal.engine, measured.proposal.threads
-    name, threads = proposal
-    return name, engine.threads or threads
-
-
-def _inspector(
-    stack: contextlib.ExitStack, judge: Judge, camera: CameraConfig, *, class_maps: bool
-) -> Inspector:
-    regions = []
-    for region in camera.regions:
-        family = TRIGGERS.load(region.trigger.kind)
-        trigger = family(region.trigger.read_options(family.Options), region.box)
-        regions.append(Region(region.name, stack.enter_context(contextlib.closing(trigger))))
-    return Inspector(
-        judge.model, regions, judge.policy, class_maps=class_maps, clock=time.monotonic_ns
-    )
+def _stations(
+    stack: contextlib.ExitStack, judge: Judge, config: RunConfig, captures: Sequence[Capture]
+) -> Iterator[Station]:
+    """Open the triggers of each camera; the stack closes them."""
+    vote_frames = judge.policy.decision.vote.frames
+    for camera, capture in zip(config.cameras, captures, strict=True):
+        regions = [
+            Region(
+                region.name,
+                stack.enter_context(contextlib.closing(region.open_trigger(vote_frames))),
+            )
+            for region in camera.regions
+        ]
+        inspector = Inspector(judge, regions, class_maps=config.class_maps, clock=time.monotonic_ns)
+        yield Station(capture, inspector)
 
 
 def _sinks(config: RunConfig, wishes: Wishes) -> Iterator[Sink[Any]]:

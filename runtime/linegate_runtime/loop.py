@@ -13,9 +13,10 @@ from linegate_bundle.errors import LinegateError
 from linegate_bundle.manifest import Verdict
 from linegate_runtime import machine
 from linegate_runtime.capture import Capture, CaptureEndedError, next_frame_of
-from linegate_runtime.exchange import Exchange, Judge
+from linegate_runtime.exchange import Exchange
 from linegate_runtime.frame import Frame
 from linegate_runtime.inspector import Inspection, Inspector, Judgement
+from linegate_runtime.judge import Judge
 from linegate_runtime.reason import Reason
 from linegate_runtime.record import Record
 from linegate_runtime.rows import RowMaker
@@ -27,9 +28,6 @@ _LOG = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 """How often the loop looks up while no frame comes: for signals, limits and the status."""
-
-_PATIENCE_S = 10.0
-"""A bundle that has waited so long for its turn is complained about."""
 
 _IDLE_S = 1.0
 """After so long without a part the last row's latency is written."""
@@ -67,7 +65,8 @@ class Line:
     Args:
         stations: cameras and their inspectors.
         judge: what the inspectors judge by; its model is closed with the line.
-        exchange: gives another one when it is asked for.
+        exchange: gives another one when it is asked for; parts that have begun are still
+            decided by the one before.
         record: an open record.
         sinks: told of each row once it is on disk.
         status: shows people what happens.
@@ -87,10 +86,10 @@ class Line:
     ) -> None:
         self.tally = Tally()
         self._stations = list(stations)
-        self._rows = RowMaker(judge.stamp)
+        self._rows = RowMaker()
         self._exchange = exchange
-        self._own = judge
-        self._exchange_ready_at: float | None = None
+        self._judge = judge
+        self._leaving: Judge | None = None
         self._record = record
         self._sinks = sinks
         self._status = status
@@ -155,40 +154,33 @@ class Line:
         return None if found is None else (self._stations[found[0]], found[1])
 
     def close(self) -> None:
-        """Close the model that judged last."""
-        self._own.model.close()
+        """Close the models that judge."""
+        for judge in (self._judge, self._leaving):
+            if judge is not None:
+                judge.model.close()
 
     def _look_for_another_judge(self) -> None:
+        leaving = self._leaving
+        if leaving is not None:
+            holding = [one for one in self._stations if not one.inspector.let_go(leaving)]
+            if holding:
+                return
+            leaving.model.close()
+            self._leaving = None
         if self._exchange.poll() is None:
-            self._exchange_ready_at = None
-            return
-        if not all(station.inspector.is_idle for station in self._stations):
-            self._say_that_it_waits()  # a part must not be judged by two
             return
         judge = self._exchange.take()
         if judge is None:
             return
         for station in self._stations:
-            station.inspector.use(judge.model, judge.policy)
-        self.close()
-        self._own, self._rows = judge, RowMaker(judge.stamp)
+            station.inspector.use(judge)
+        self._judge, self._leaving = judge, self._judge
         _LOG.info(
             "from now on by bundle %s %s (%s)",
             judge.stamp.bundle_name,
             judge.stamp.bundle_version,
             judge.stamp.bundle_sha256[:12],
         )
-
-    def _say_that_it_waits(self) -> None:
-        now = time.monotonic()
-        if self._exchange_ready_at is None:
-            self._exchange_ready_at = now
-        elif now - self._exchange_ready_at > _PATIENCE_S:
-            self._exchange_ready_at = now
-            _LOG.warning(
-                "the new bundle waits for a moment in which no part is undecided; so far there "
-                "was none"
-            )
 
     def _retire(self, limits: Limits) -> None:
         """Let cameras go whose recording is over; the parts in view are judged."""

@@ -1,18 +1,17 @@
 """From the frames of a part to its one decision."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import msgspec
 
 from linegate_bundle.decide import Decision, decide_part
-from linegate_bundle.manifest import Label, Verdict
+from linegate_bundle.manifest import Verdict
 from linegate_runtime.model import ClassMap, Seen
 from linegate_runtime.policy import LinePolicy
 from linegate_runtime.reason import Reason
 
-_MOST_OPEN = 1000
-"""So many parts are kept in mind; no line has so many in view."""
+_MOST_DECIDED = 1000
+"""So many decided parts are kept in mind; no line has so many in view."""
 
 
 class PartDecision(msgspec.Struct, frozen=True):
@@ -20,6 +19,7 @@ class PartDecision(msgspec.Struct, frozen=True):
 
     Attributes:
         part: its number.
+        policy: what it was judged by.
         verdict: what happens to it.
         reason: why.
         begun_ns: ``time.monotonic_ns()`` of its first frame or of its trigger.
@@ -32,6 +32,7 @@ class PartDecision(msgspec.Struct, frozen=True):
     """
 
     part: int
+    policy: LinePolicy
     verdict: Verdict
     reason: Reason
     begun_ns: int
@@ -43,79 +44,83 @@ class PartDecision(msgspec.Struct, frozen=True):
 
 
 @dataclasses.dataclass
-class _OpenPart:
+class _Part:
+    policy: LinePolicy
     begun_ns: int
     votes: list[tuple[float, ...]] = dataclasses.field(default_factory=list)
     frame_number: int | None = None
     captured_ns: int | None = None
     class_map: ClassMap | None = None
-    is_decided: bool = False
+
+    @property
+    def deadline_ns(self) -> int:
+        return self.begun_ns + self.policy.deadline_ns
 
 
 class Parts:
     """The parts in view, from their begin until they end; times are ``time.monotonic_ns()``.
 
     A part is decided as soon as it has the frames that the policy asks for, or when it ends
-    with fewer, or when its deadline passes; and only once.
+    with fewer, or when its deadline passes; and only once, by the policy that it began with.
 
     Args:
-        labels: of the bundle.
         policy: of the line.
     """
 
-    def __init__(self, labels: Sequence[Label], policy: LinePolicy) -> None:
-        self._labels = labels
+    def __init__(self, policy: LinePolicy) -> None:
         self._policy = policy
-        self._open: dict[int, _OpenPart] = {}
+        self._undecided: dict[int, _Part] = {}
+        self._decided: set[int] = set()
         self._forgotten = 0
 
-    def use(self, labels: Sequence[Label], policy: LinePolicy) -> None:
-        """Judge by another policy from now on; what is decided already stays so."""
-        self._labels = labels
+    def use(self, policy: LinePolicy) -> None:
+        """Judge the parts that begin from now on by another policy."""
         self._policy = policy
 
     def begin(self, part: int, begun_ns: int) -> None:
         """Note that a part is there, before any frame shows it; the first call counts."""
-        if part not in self._open and part > self._forgotten:
-            self._open[part] = _OpenPart(begun_ns)
+        if part > self._forgotten and part not in self._undecided and part not in self._decided:
+            self._undecided[part] = _Part(self._policy, begun_ns)
 
-    def wants(self, part: int) -> bool:
-        """Say whether a part still needs frames."""
-        known = self._open.get(part)
-        return part > self._forgotten if known is None else not known.is_decided
+    def policy_of(self, part: int) -> LinePolicy | None:
+        """Return what a part that needs more frames is judged by; None if it needs none."""
+        known = self._undecided.get(part)
+        return None if known is None else known.policy
+
+    def awaits(self, policy: LinePolicy) -> bool:
+        """Say whether a part is still to be decided by this policy; equal ones differ."""
+        return any(known.policy is policy for known in self._undecided.values())
 
     def add(
         self, part: int, seen: Seen, frame_number: int, captured_ns: int, now_ns: int
     ) -> PartDecision | None:
         """Count what a frame shows; return the decision if it is due."""
         self.begin(part, captured_ns)
-        known = self._open.get(part)
-        if known is None or known.is_decided:
+        known = self._undecided.get(part)
+        if known is None:
             return None
-        if self._is_late(known, now_ns):
+        if now_ns > known.deadline_ns:
             return self._default(part, known, Reason.LATE)
         known.votes.append(seen.probabilities)
         known.class_map = seen.class_map
         known.frame_number = frame_number
         known.captured_ns = captured_ns
-        if len(known.votes) < self._policy.decision.vote.frames:
+        if len(known.votes) < known.policy.decision.vote.frames:
             return None
         return self._decide(part, known)
 
     def end(self, part: int, now_ns: int) -> PartDecision | None:
         """Forget a part that has gone; return its decision if there is none yet."""
-        known = self._open.pop(part, None)
-        if known is None or known.is_decided:
-            return None
-        if self._is_late(known, now_ns):
-            return self._default(part, known, Reason.LATE)
-        if not known.votes:
-            return self._default(part, known, Reason.UNSEEN)
-        return self._decide(part, known)
+        decided = None
+        known = self._undecided.get(part)
+        if known is not None:
+            decided = self._decide_last(part, known, now_ns)
+        self._decided.discard(part)
+        return decided
 
     def end_all(self, now_ns: int) -> list[PartDecision]:
         """End all parts, because no more frames will come."""
-        decisions = [self.end(part, now_ns) for part in sorted(self._open)]
+        decisions = [self.end(part, now_ns) for part in sorted({*self._undecided, *self._decided})]
         return [decision for decision in decisions if decision is not None]
 
     def late(self, now_ns: int) -> list[PartDecision]:
@@ -123,53 +128,57 @@ class Parts:
         self._forget()
         return [
             self._default(part, known, Reason.LATE)
-            for part, known in sorted(self._open.items())
-            if not known.is_decided and self._is_late(known, now_ns)
+            for part, known in list(self._undecided.items())
+            if now_ns > known.deadline_ns
         ]
 
     @property
     def deadline_ns(self) -> int | None:
         """When the next part must have its verdict; None without such a part."""
-        begun = [known.begun_ns for known in self._open.values() if not known.is_decided]
-        return min(begun) + self._policy.deadline_ns if begun else None
+        if not self._undecided:
+            return None
+        return min(known.deadline_ns for known in self._undecided.values())
 
     def _forget(self) -> None:
         """Forget the oldest parts that are decided, if a trigger without frames never ends them."""
-        while len(self._open) > _MOST_OPEN:
-            oldest = min(self._open)
-            if not self._open[oldest].is_decided:
-                return
-            del self._open[oldest]
-            self._forgotten = oldest
+        while len(self._decided) > _MOST_DECIDED:
+            self._forgotten = min(self._decided)
+            self._decided.remove(self._forgotten)
 
-    def _is_late(self, known: _OpenPart, now_ns: int) -> bool:
-        return now_ns - known.begun_ns > self._policy.deadline_ns
+    def _decide_last(self, part: int, known: _Part, now_ns: int) -> PartDecision:
+        if now_ns > known.deadline_ns:
+            return self._default(part, known, Reason.LATE)
+        if not known.votes:
+            return self._default(part, known, Reason.UNSEEN)
+        return self._decide(part, known)
 
-    def _decide(self, part: int, known: _OpenPart) -> PartDecision:
-        policy = self._policy.decision
-        decision = decide_part(known.votes, self._labels, policy)
-        reason = Reason.VOTE if len(known.votes) >= policy.vote.frames else Reason.FEW
-        return _decided(part, known, decision.verdict, reason, decision)
+    def _decide(self, part: int, known: _Part) -> PartDecision:
+        policy = known.policy
+        decision = decide_part(known.votes, policy.labels, policy.decision)
+        is_whole = len(known.votes) >= policy.decision.vote.frames
+        reason = Reason.VOTE if is_whole else Reason.FEW
+        return self._close(part, known, decision.verdict, reason, decision)
 
-    def _default(self, part: int, known: _OpenPart, reason: Reason) -> PartDecision:
-        decision = None
+    def _default(self, part: int, known: _Part, reason: Reason) -> PartDecision:
+        policy, decision = known.policy, None
         if known.votes:
-            decision = decide_part(known.votes, self._labels, self._policy.decision)
-        return _decided(part, known, self._policy.default, reason, decision)
+            decision = decide_part(known.votes, policy.labels, policy.decision)
+        return self._close(part, known, policy.default, reason, decision)
 
-
-def _decided(
-    part: int, known: _OpenPart, verdict: Verdict, reason: Reason, decision: Decision | None
-) -> PartDecision:
-    known.is_decided = True
-    return PartDecision(
-        part=part,
-        verdict=verdict,
-        reason=reason,
-        begun_ns=known.begun_ns,
-        decision=decision,
-        frames_voted=len(known.votes),
-        frame_number=known.frame_number,
-        captured_ns=known.captured_ns,
-        class_map=known.class_map,
-    )
+    def _close(
+        self, part: int, known: _Part, verdict: Verdict, reason: Reason, decision: Decision | None
+    ) -> PartDecision:
+        del self._undecided[part]
+        self._decided.add(part)
+        return PartDecision(
+            part=part,
+            policy=known.policy,
+            verdict=verdict,
+            reason=reason,
+            begun_ns=known.begun_ns,
+            decision=decision,
+            frames_voted=len(known.votes),
+            frame_number=known.frame_number,
+            captured_ns=known.captured_ns,
+            class_map=known.class_map,
+        )

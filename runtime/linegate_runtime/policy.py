@@ -11,7 +11,15 @@ from typing import Annotated
 import msgspec
 
 from linegate_bundle.errors import ConfigError
-from linegate_bundle.manifest import DecisionPolicy, Fraction, Verdict, VoteMethod, VotePolicy
+from linegate_bundle.manifest import (
+    DecisionPolicy,
+    Fraction,
+    Label,
+    Manifest,
+    Verdict,
+    VoteMethod,
+    VotePolicy,
+)
 from linegate_bundle.manifest_file import check_policy
 
 Seconds = Annotated[float, msgspec.Meta(gt=0.0, le=3600.0)]
@@ -55,12 +63,14 @@ class LinePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How a line judges its parts.
 
     Attributes:
+        labels: of the bundle.
         decision: thresholds and vote.
         origin: whose they are.
         deadline_ns: from a part's begin to the time when it must have its verdict.
         default: verdict of parts that could not be judged in time.
     """
 
+    labels: tuple[Label, ...]
     decision: DecisionPolicy
     origin: PolicyOrigin
     deadline_ns: int
@@ -68,34 +78,44 @@ class LinePolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def line_policy(
-    bundle: DecisionPolicy, options: VerdictOptions, *, allow_looser: bool = False
+    manifest: Manifest,
+    options: VerdictOptions,
+    *,
+    shown: int | None = None,
+    allow_looser: bool = False,
 ) -> LinePolicy:
     """Put a line's wishes over the bundle's policy.
 
     Args:
-        bundle: the policy in the bundle's manifest.
+        manifest: of the bundle.
         options: of the line.
+        shown: in so many frames its triggers show a part at most; None where they do not limit it.
         allow_looser: take wishes that make the policy looser.
 
     Raises:
         ConfigError: a wish makes the policy looser and that is not allowed, or the wishes
             contradict each other; all of it at once.
     """
+    bundle = manifest.policy
     wished = _wished(bundle, options)
     problems = [f"[verdict] {problem}" for problem in check_policy(wished)]
-    looser = _looser(bundle, wished, options.default)
+    looser = [
+        *(f"[verdict] {sentence}" for sentence in _looser(bundle, wished, options.default)),
+        *_too_few(wished, shown),
+    ]
     if looser and not allow_looser:
-        problems += [f"[verdict] {sentence}" for sentence in looser]
+        problems += looser
         problems.append(
             "a line may be stricter than its bundle; to let it be looser pass --allow-looser, "
             "and every record will say so"
         )
     if problems:
         raise ConfigError("; ".join(problems))
-    origin = PolicyOrigin.LOOSER if looser else PolicyOrigin.STRICTER
-    if wished == bundle and options.default is not Verdict.ACCEPT:
-        origin = PolicyOrigin.BUNDLE
+    origin = PolicyOrigin.BUNDLE if wished == bundle else PolicyOrigin.STRICTER
+    if looser:
+        origin = PolicyOrigin.LOOSER
     return LinePolicy(
+        labels=tuple(manifest.labels),
         decision=wished,
         origin=origin,
         deadline_ns=round(options.deadline_s * 1e9),
@@ -116,6 +136,16 @@ def _wished(bundle: DecisionPolicy, options: VerdictOptions) -> DecisionPolicy:
         reject_at_least=bundle.reject_at_least if reject is None else reject,
         vote=vote,
     )
+
+
+def _too_few(wished: DecisionPolicy, shown: int | None) -> list[str]:
+    """Return in a sentence that no part can have as many frames as are to be voted over."""
+    asked = wished.vote.frames
+    if shown is None or shown >= asked:
+        return []
+    return [
+        f"[trigger] frames: expected at least the {asked} that the policy votes over, got {shown}"
+    ]
 
 
 def _looser(bundle: DecisionPolicy, wished: DecisionPolicy, default: Verdict) -> list[str]:

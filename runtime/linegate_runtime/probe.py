@@ -4,7 +4,7 @@ A damaged or hostile model file can crash its interpreter natively; no exception
 caught then. So nothing is opened in the process that judges parts before a child has
 opened it, run it on the golden frames and come back.
 
-``python -m linegate_runtime.probe BUNDLE ENGINE THREADS PRECISION`` is that child.
+``python -m linegate_runtime.probe BUNDLE SHA256 ENGINE THREADS PRECISION`` is that child.
 """
 
 import signal
@@ -65,14 +65,20 @@ def probe(bundle: Bundle, engine: str, threads: int) -> None:
     known = recall("probes", Probes) or Probes()
     if probed in known.good:
         return
-    try_in_child(bundle.path, engine, threads)
+    try_in_child(bundle, engine, threads)
     remember("probes", Probes(good=(*known.good, probed)[-_KEPT:]))
 
 
 def try_in_child(
-    path: Path, engine: str, threads: int = 1, precision: Precision = Precision.INT8
+    bundle: Bundle, engine: str, threads: int = 1, precision: Precision = Precision.INT8
 ) -> None:
     """Let a child open a bundle's model and run it on the golden frames.
+
+    Args:
+        bundle: an open bundle with a path, at which the child must find the same one.
+        engine: name of a registered backend.
+        threads: threads that one inference may use.
+        precision: of the model file.
 
     Raises:
         EngineError: the model crashes its interpreter, hangs or is refused.
@@ -80,10 +86,11 @@ def try_in_child(
     """
     import subprocess  # noqa: PLC0415 - what is known to run is not tried again
 
-    command = [sys.executable, "-P", "-m", "linegate_runtime.probe", str(path), engine]
+    path = bundle.path
+    command = [sys.executable, "-P", "-m", "linegate_runtime.probe", str(path), bundle.sha256]
     try:
         done = subprocess.run(
-            [*command, str(threads), precision.value],
+            [*command, engine, str(threads), precision.value],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -107,17 +114,17 @@ def try_in_child(
         raise _ERRORS.get(done.returncode, EngineError)(message)
 
 
-def _main(path: Path, engine: str, threads: int, precision: Precision) -> int:
+def _main(path: Path, sha256: str, engine: str, threads: int, precision: Precision) -> int:
     from linegate_bundle.images import decode_image  # noqa: PLC0415 - the parent needs neither
     from linegate_runtime.model import Model  # noqa: PLC0415
 
     try:
-        with (
-            Bundle.open(path, linegate_runtime.__version__) as bundle,
-            Model.open(bundle, engine, threads, precision) as model,
-        ):
-            for frame in bundle.manifest.golden:
-                model.outputs(decode_image(bundle.read(frame.file)))
+        with Bundle.open(path, linegate_runtime.__version__) as bundle:
+            if bundle.sha256 != sha256:
+                raise BundleError(f"{path}: was exchanged while it was being opened; start again")
+            with Model.open(bundle, engine, threads, precision) as model:
+                for frame in bundle.manifest.golden:
+                    model.outputs(decode_image(bundle.read(frame.file)))
     except LinegateError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -125,4 +132,12 @@ def _main(path: Path, engine: str, threads: int, precision: Precision) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Precision(sys.argv[4])))
+    sys.exit(
+        _main(
+            Path(sys.argv[1]),
+            sys.argv[2],
+            sys.argv[3],
+            int(sys.argv[4]),
+            Precision(sys.argv[5]),
+        )
+    )

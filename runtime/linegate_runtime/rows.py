@@ -1,12 +1,9 @@
 """From a decision to the row that goes on record."""
 
-import dataclasses
 import os
 import time
 
-from linegate_bundle.bundle import Bundle
 from linegate_runtime.inspector import Judgement
-from linegate_runtime.policy import PolicyOrigin
 from linegate_runtime.record import PartRow
 
 _UUIDS_AT_ONCE = 64
@@ -15,53 +12,16 @@ _UUIDS_AT_ONCE = 64
 _UUID_BYTES = 16
 
 
-@dataclasses.dataclass(frozen=True)
-class Stamp:
-    """What the rows of a run share, as long as it judges by the same bundle.
-
-    Attributes:
-        run: identifies the run.
-        policy: whose policy it is.
-        labels: names in the bundle's order.
-        bundle_name, bundle_version, bundle_sha256: of the bundle.
-    """
-
-    run: str
-    policy: PolicyOrigin
-    labels: tuple[str, ...]
-    bundle_name: str
-    bundle_version: str
-    bundle_sha256: str
-
-    @classmethod
-    def of(cls, run: str, bundle: Bundle, policy: PolicyOrigin) -> "Stamp":
-        """Return the stamp of a bundle."""
-        manifest = bundle.manifest
-        return cls(
-            run=run,
-            policy=policy,
-            labels=tuple(label.name for label in manifest.labels),
-            bundle_name=manifest.name,
-            bundle_version=manifest.version,
-            bundle_sha256=bundle.sha256,
-        )
-
-
 class RowMaker:
-    """Makes the rows of a run; not safe to share by threads.
+    """Makes the rows of a run; not safe to share by threads."""
 
-    Args:
-        stamp: what they share.
-    """
-
-    def __init__(self, stamp: Stamp) -> None:
-        self._stamp = stamp
+    def __init__(self) -> None:
         self._uuids = Uuids()
         self._clock = WallClock()
 
     def row(self, camera: str, judgement: Judgement) -> PartRow:
         """Return the row of a decision made just now; its latency is not known yet."""
-        stamp, decided = self._stamp, judgement.decided
+        stamp, decided = judgement.stamp, judgement.decided
         decision = decided.decision
         probabilities = () if decision is None else decision.probabilities
         now_ns = time.monotonic_ns()

@@ -67,7 +67,7 @@ def _verify_model(bundle: Bundle, entry: ModelEntry) -> Check:
     frames: list[tuple[GoldenFrame, GoldenOutput]] = []
     try:
         # Some damage crashes an engine natively; a child does that for us.
-        try_in_child(bundle.path, entry.format.value, precision=entry.precision)
+        try_in_child(bundle, entry.format.value, precision=entry.precision)
         with Model.open(bundle, entry.format.value, precision=entry.precision) as model:
             frames = _frames_for(bundle.manifest, entry, model.engine)
             engine = f"{model.engine.name} {model.engine.version} ({model.engine.kernel})"

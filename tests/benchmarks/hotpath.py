@@ -24,16 +24,11 @@ import numpy as np
 
 from linegate_bundle.bundle import Bundle
 from linegate_bundle.preprocess import UInt8Array
+from linegate_runtime import __version__
 from linegate_runtime.backends import BACKENDS
-from linegate_runtime.frame import Frame
-from linegate_runtime.inspector import Inspector, Region
-from linegate_runtime.model import Model
-from linegate_runtime.policy import VerdictOptions, line_policy
-from linegate_runtime.record import PartRow
-from linegate_runtime.rows import RowMaker, Stamp
 from linegate_runtime.testing import Belt, MjpegServer
-from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
 from tests.benchmarks.bench import DEVICE_PYTHON, FOLDER, Result, show_progress, write
+from tests.benchmarks.frame_line import FrameLine
 from tests.benchmarks.speed_bundles import LARGEST, NETS, SpeedNet, bundle_of
 
 _SIZE = (480, 640, 3)
@@ -67,26 +62,6 @@ class Timed:
         return self.whole / self.bare
 
 
-class Line:
-    """The way of a frame to its row, without camera and database."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._model = Model.open(bundle)
-        policy = line_policy(bundle.manifest.policy, VerdictOptions())
-        regions = [Region("", ContinuousTrigger(ContinuousOptions()))]
-        self._inspector = Inspector(self._model, regions, policy, clock=time.monotonic_ns)
-        self._rows = RowMaker(Stamp.of("benchmark", bundle, policy.origin))
-        self._number = 0
-
-    def judge(self, pixels: UInt8Array) -> PartRow:
-        """Return the row of a frame."""
-        self._number += 1
-        now_ns = time.monotonic_ns()
-        frame = Frame(number=self._number, monotonic_ns=now_ns, taken_ns=now_ns, pixels=pixels)
-        (judgement,) = self._inspector.inspect(frame).judgements
-        return self._rows.row("camera", judgement)
-
-
 def bare(bundle: Bundle) -> Callable[[], None]:
     """Return the engine's invoke on the bundle's model, its input set once, and nothing else."""
     from ai_edge_litert.interpreter import Interpreter
@@ -108,8 +83,10 @@ def compare(net: SpeedNet) -> Timed:
     """Time both by turns."""
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, _SIZE, np.uint8) for _ in range(_FRAMES)]
-    with Bundle.open(bundle_of(net), "0.1.0") as bundle:
-        line, invoke = Line(bundle), bare(bundle)
+    path = bundle_of(net)
+    line = FrameLine(path)
+    with Bundle.open(path, __version__) as bundle:
+        invoke = bare(bundle)
     bare_s: list[float] = []
     whole_s: list[float] = []
     start = time.monotonic()

@@ -53,38 +53,14 @@ class Peer(NamedTuple):
 
 def linegate(folder: Path, facts: Facts) -> Peer:
     """Open linegate: trigger, region, model, policy, and the row that goes on record."""
-    import time
-
     import cv2
 
-    from linegate_bundle.bundle import Bundle
-    from linegate_runtime import __version__
-    from linegate_runtime.frame import Frame as CameraFrame
-    from linegate_runtime.inspector import Inspector, Region
-    from linegate_runtime.model import Model
-    from linegate_runtime.policy import VerdictOptions, line_policy
-    from linegate_runtime.rows import RowMaker, Stamp
-    from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
+    from tests.benchmarks.frame_line import FrameLine
 
     del facts
     cv2.setNumThreads(1)
-    with Bundle.open(folder / files.BUNDLE, __version__) as bundle:
-        model = Model.open(bundle)
-        policy = line_policy(bundle.manifest.policy, VerdictOptions())
-        rows = RowMaker(Stamp.of("benchmark", bundle, policy.origin))
-    regions = [Region("", ContinuousTrigger(ContinuousOptions()))]
-    inspector = Inspector(model, regions, policy, clock=time.monotonic_ns)
-    number = 0
-
-    def judge(frame: Frame) -> Any:
-        nonlocal number
-        number += 1
-        now_ns = time.monotonic_ns()
-        taken = CameraFrame(number=number, monotonic_ns=now_ns, taken_ns=now_ns, pixels=frame)
-        (judgement,) = inspector.inspect(taken).judgements
-        return rows.row("camera", judgement)
-
-    return Peer(judge, lambda row: (row.verdict.value, row.defect_probability))
+    line = FrameLine(folder / files.BUNDLE)
+    return Peer(line.judge, lambda row: (row.verdict.value, row.defect_probability))
 
 
 def bare_litert(folder: Path, facts: Facts) -> Peer:

@@ -12,18 +12,19 @@ from linegate_bundle.errors import ConfigError
 from linegate_bundle.manifest import Verdict
 from linegate_runtime.frame import Frame
 from linegate_runtime.inspector import Inspector, Region
+from linegate_runtime.judge import Judge, Stamp
 from linegate_runtime.model import Model
 from linegate_runtime.policy import VerdictOptions, line_policy
 from linegate_runtime.record import Access, Record
 from linegate_runtime.triggers.fake import FakeOptions, FakeTrigger
 from tests.runtime.live_support import even_picture
+from tests.support import TINY_BUNDLE
 
-TRAINED = Path(__file__).parents[1] / "data" / "tiny.linegate"
 LINEGATE = [sys.executable, "-m", "linegate_runtime"]
 
 
 def test_a_decision_comes_with_the_class_map_of_its_newest_frame() -> None:
-    with Bundle.open(TRAINED, "0.1.0") as bundle, Model.open(bundle) as model:
+    with Bundle.open(TINY_BUNDLE, "0.1.0") as bundle, Model.open(bundle) as model:
         frames = [
             Frame(
                 number=number,
@@ -36,8 +37,9 @@ def test_a_decision_comes_with_the_class_map_of_its_newest_frame() -> None:
         for wanted in (False, True):
             trigger = FakeTrigger(FakeOptions(script=(1, 1, 1)))
             regions = [Region("", trigger)]
-            policy = line_policy(bundle.manifest.policy, VerdictOptions())
-            inspector = Inspector(model, regions, policy, class_maps=wanted, clock=lambda: 0)
+            policy = line_policy(bundle.manifest, VerdictOptions())
+            judge = Judge(model, policy, Stamp.of("a run", bundle, policy.origin))
+            inspector = Inspector(judge, regions, class_maps=wanted, clock=lambda: 0)
             for each in frames:
                 inspector.inspect(each)
             (judgement,) = inspector.finish().judgements
@@ -59,7 +61,7 @@ def test_class_maps_are_kept_with_all_but_accepted_parts(
         '[trigger]\nkind = "continuous"\n[engine]\nname = "fake"\n'
         '[record]\npath = "parts.sqlite"\nclass_maps = true\n'
     )
-    bundle = TRAINED if has_map else bundle_path
+    bundle = TINY_BUNDLE if has_map else bundle_path
     done = subprocess.run(
         [
             *(*LINEGATE, "run", str(bundle), "--config", str(tmp_path / "line.toml")),

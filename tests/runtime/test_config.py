@@ -291,6 +291,30 @@ def test_all_mistakes_are_named_at_once_those_of_plug_ins_too(tmp_path: Path) ->
         assert f"line.toml, line {line}: " in message
 
 
+def test_settings_and_regions_are_held_against_the_camera_before_it_is_opened(
+    tmp_path: Path,
+) -> None:
+    text = (
+        '[camera]\naddress = "64x48@30"\nsource = "fake"\nsize = [64, 48]\nrotation = 90\n'
+        "gain = 2.0\nexposure_us = 100\n"
+        "[region]\nx = 0\ny = 0\nwidth = 64\nheight = 48\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "3 mistakes in the configuration:"
+    for line, said in (
+        ("line 8: [region]: ", "expected a region inside the camera's 48x64, got 0,0,64,48"),
+        ("line 6: [camera] gain: ", "this source cannot set it (it can set none of these)"),
+        ("line 7: [camera] exposure_us: ", "this source cannot set it"),
+    ):
+        assert any(line in one and said in one for one in lines), (line, lines)
+    fitting = text.replace("width = 64\nheight = 48", "width = 48\nheight = 64")
+    config = load(tmp_path, fitting)
+    with pytest.raises(ConfigError, match=r"gain: this source cannot set it"):
+        config.check_plugins()
+
+
 def test_a_plug_in_refuses_options_of_another(tmp_path: Path) -> None:
     config = load(
         tmp_path,

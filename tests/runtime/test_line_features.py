@@ -19,9 +19,10 @@ from linegate_runtime.reason import Reason
 from linegate_runtime.record import PartRow
 from linegate_runtime.recording import RecordingWriter
 from linegate_runtime.testing import MjpegServer
+from tests.runtime.crashing_model import crashing_bundle
 from tests.runtime.live_support import showing, wait_until
 from tests.runtime.test_run import running
-from tests.support import tiny_bundle
+from tests.support import TINY_BUNDLE, tiny_bundle
 
 LINEGATE = [sys.executable, "-m", "linegate_runtime"]
 
@@ -155,6 +156,30 @@ def test_another_bundle_is_taken_while_the_line_runs_and_a_bad_one_is_not(tmp_pa
     assert rows[-1].bundle_sha256 != first
     numbers = [row.part for row in run.rows()]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_bundle_that_crashes_its_engine_stops_neither_a_line_nor_starts_one(
+    tmp_path: Path,
+) -> None:
+    bundle = tmp_path / "now.linegate"
+    shutil.copyfile(TINY_BUNDLE, bundle)
+    camera = ["--camera", "64x48@50", "--source", "fake", "--trigger", "continuous"]
+    arguments = [*camera, "--engine", "tflite"]
+    with running(tmp_path, bundle, *arguments) as run:
+        first = run.next_row().bundle_sha256
+        crashing_bundle(tmp_path / "bad.linegate").replace(bundle)
+        run.process.send_signal(signal.SIGHUP)
+        assert wait_until(lambda: "crashes the engine tflite (SIGSEGV)" in run.log)
+        assert [run.next_row().bundle_sha256 for _ in range(5)] == [first] * 5
+        run.process.terminate()
+        assert run.rest() is not None
+    with pytest.raises(AssertionError, match=r"crashes the engine tflite \(SIGSEGV\)"):
+        run_config(
+            tmp_path,
+            bundle,
+            '[camera]\naddress = "64x48@50"\nsource = "fake"\n[trigger]\nkind = "continuous"\n',
+            *("--engine", "tflite", "--parts", "2"),
+        )
 
 
 def test_the_log_can_be_json_for_programs(tmp_path: Path, bundle_path: Path) -> None:

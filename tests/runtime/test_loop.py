@@ -12,13 +12,13 @@ from linegate_bundle.bundle import Bundle
 from linegate_bundle.errors import OutputError
 from linegate_bundle.manifest import Verdict
 from linegate_runtime.capture import Capture
-from linegate_runtime.exchange import Exchange, Judge
+from linegate_runtime.exchange import Exchange
 from linegate_runtime.inspector import Inspector, Region
+from linegate_runtime.judge import Judge, Stamp
 from linegate_runtime.loop import Limits, Line, Station
 from linegate_runtime.model import Model
 from linegate_runtime.policy import VerdictOptions, line_policy
 from linegate_runtime.record import Access, PartRow, Record
-from linegate_runtime.rows import Stamp
 from linegate_runtime.sinks.fake import FakeSink, FakeSinkOptions
 from linegate_runtime.status import ClearFirst, Status
 from linegate_runtime.tally import Tally, quantile
@@ -40,12 +40,13 @@ def run_line(
         Model.open(bundle, "fake") as model,
         Record(folder / "record.sqlite") as record,
     ):
-        policy = line_policy(bundle.manifest.policy, VerdictOptions())
+        policy = line_policy(bundle.manifest, VerdictOptions())
+        judge = Judge(model, policy, Stamp.of("a run", bundle, policy.origin))
         regions = [Region("", FakeTrigger(FakeOptions(script=script)))]
-        inspector = Inspector(model, regions, policy, clock=time.monotonic_ns)
+        inspector = Inspector(judge, regions, clock=time.monotonic_ns)
         line = Line(
             stations=[Station(capture, inspector)],
-            judge=Judge(model, policy, Stamp.of("a run", bundle, policy.origin)),
+            judge=judge,
             exchange=Exchange(lambda: pytest.fail("nobody asked"), lambda: False),
             record=record,
             sinks=[sink],

@@ -15,6 +15,7 @@ from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
 from linegate_runtime.inspector import Inspection, Inspector, Region
+from linegate_runtime.judge import Judge, Stamp
 from linegate_runtime.model import Model, Seen
 from linegate_runtime.part import PartDecision, Parts
 from linegate_runtime.policy import VerdictOptions, line_policy
@@ -26,7 +27,7 @@ from tests.support import tiny_bundle, tiny_manifest
 
 MANIFEST = tiny_manifest(vote_frames=3)
 SECOND = 1_000_000_000
-POLICY = line_policy(MANIFEST.policy, VerdictOptions(deadline_s=1.0))
+POLICY = line_policy(MANIFEST, VerdictOptions(deadline_s=1.0))
 
 
 def odds(defect: float) -> tuple[float, float]:
@@ -38,7 +39,7 @@ def seen(defect: float) -> Seen:
 
 
 def new_parts() -> Parts:
-    return Parts(MANIFEST.labels, POLICY)
+    return Parts(POLICY)
 
 
 def test_a_part_is_decided_with_the_frame_that_completes_its_votes() -> None:
@@ -49,6 +50,7 @@ def test_a_part_is_decided_with_the_frame_that_completes_its_votes() -> None:
     expected = decide_part([odds(0.9), odds(0.6), odds(0.8)], MANIFEST.labels, MANIFEST.policy)
     assert decided == PartDecision(
         part=1,
+        policy=POLICY,
         verdict=expected.verdict,
         reason=Reason.VOTE,
         begun_ns=100,
@@ -57,7 +59,7 @@ def test_a_part_is_decided_with_the_frame_that_completes_its_votes() -> None:
         frame_number=12,
         captured_ns=300,
     )
-    assert not parts.wants(1)
+    assert parts.policy_of(1) is None
     assert parts.add(1, seen(0.1), 13, 400, 401) is None
     assert parts.end(1, 500) is None
 
@@ -95,7 +97,7 @@ def test_a_part_whose_deadline_passes_is_rejected_once_whatever_its_frames_say()
     assert late.decision is not None
     assert late.decision.verdict is Verdict.ACCEPT
     assert parts.late(SECOND + 2) == []
-    assert not parts.wants(1)
+    assert parts.policy_of(1) is None
     assert parts.end(1, SECOND + 3) is None
     assert parts.deadline_ns == SECOND + SECOND // 2
 
@@ -110,8 +112,8 @@ def test_a_verdict_that_comes_after_the_deadline_is_late_even_if_it_is_complete(
 
 
 def test_the_default_verdict_is_the_configured_one() -> None:
-    policy = line_policy(MANIFEST.policy, VerdictOptions(deadline_s=1.0, default=Verdict.UNSURE))
-    parts = Parts(MANIFEST.labels, policy)
+    policy = line_policy(MANIFEST, VerdictOptions(deadline_s=1.0, default=Verdict.UNSURE))
+    parts = Parts(policy)
     parts.begin(1, 0)
     (late,) = parts.late(2 * SECOND)
     assert late.verdict is Verdict.UNSURE
@@ -124,11 +126,14 @@ def test_parts_that_never_end_take_bounded_memory_and_are_never_decided_again() 
         parts.begin(part, part)
         decided += len(parts.late(part + 2 * SECOND))
     assert decided == 5000
-    assert len(parts._open) <= 1001
-    assert not parts.wants(1)
+    assert len(parts._decided) <= 1001
+    assert parts.policy_of(1) is None
     assert parts.add(1, seen(0.1), 1, 9 * SECOND, 9 * SECOND) is None
     assert parts.end(1, 9 * SECOND) is None
-    assert parts.wants(5001)
+    parts.begin(1, 9 * SECOND)
+    assert parts.deadline_ns is None
+    parts.begin(5001, 9 * SECOND)
+    assert parts.policy_of(5001) is POLICY
 
 
 @given(
@@ -192,9 +197,13 @@ def frame(number: int, value: int) -> Frame:
     )
 
 
+def judge_of(model: Model, name: str = "a bundle") -> Judge:
+    policy = line_policy(model.manifest, VerdictOptions(deadline_s=1.0))
+    return Judge(model, policy, Stamp("a run", policy.origin, (), name, "1.0.0", "0"))
+
+
 def watching(model: Model, *regions: Region, now_ns: int = 0) -> Inspector:
-    policy = line_policy(model.manifest.policy, VerdictOptions(deadline_s=1.0))
-    return Inspector(model, regions, policy, clock=lambda: now_ns)
+    return Inspector(judge_of(model), regions, clock=lambda: now_ns)
 
 
 def decisions(*inspections: Inspection) -> list[PartDecision]:
@@ -268,11 +277,40 @@ class BeginsWithoutFrames(Trigger[TriggerOptions]):
 
 def test_a_part_that_no_frame_shows_is_rejected_at_its_deadline(model: Model) -> None:
     trigger = BeginsWithoutFrames(TriggerOptions())
-    policy = line_policy(model.manifest.policy, VerdictOptions(deadline_s=1.0))
     times = iter([10, SECOND + 6])
-    inspector = Inspector(model, [Region("", trigger)], policy, clock=lambda: next(times))
+    inspector = Inspector(judge_of(model), [Region("", trigger)], clock=lambda: next(times))
     assert inspector.check_time().judgements == ()
     assert inspector.deadline_ns == SECOND + 5
     (decided,) = decisions(inspector.check_time())
     assert (decided.part, decided.verdict, decided.reason) == (1, Verdict.REJECT, Reason.LATE)
     assert inspector.deadline_ns is None
+
+
+def test_a_part_is_decided_by_the_judge_it_began_with_though_another_has_come(
+    model: Model, tmp_path: Path
+) -> None:
+    path = tiny_bundle(tmp_path / "other.linegate", vote_frames=1)
+    with Bundle.open(path, "0.1.0") as bundle, Model.open(bundle, "fake") as other:
+        before, after = judge_of(model, "before"), judge_of(other, "after")
+        left = FakeTrigger(FakeOptions(script=(1, 1, 1, 2, 2)), Box(0, 0, 32, 48))
+        right = FakeTrigger(FakeOptions(script=(0, 1, 1, 1, 1)), Box(32, 0, 32, 48))
+        inspector = Inspector(
+            before, [Region("left", left), Region("right", right)], clock=lambda: 0
+        )
+        inspector.inspect(frame(1, 255))
+        inspector.use(after)
+        assert not inspector.let_go(before)
+        given = [
+            (one.region, one.decided.part, one.decided.frames_voted, one.stamp.bundle_name)
+            for number in (2, 3, 4)
+            for one in inspector.inspect(frame(number, 255)).judgements
+        ]
+        assert given == [
+            ("left", 1, 2, "before"),
+            ("right", 1, 1, "after"),
+            ("left", 2, 1, "after"),
+        ]
+        assert inspector.let_go(before)
+        model.close()
+        assert inspector.inspect(frame(5, 255)).judgements == ()
+        assert inspector.finish().judgements == ()

@@ -1,5 +1,6 @@
 """A line's policy: stricter than the bundle's as one likes, looser only if one insists."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,8 @@ from linegate_bundle.manifest import (
     VoteMethod,
     VotePolicy,
 )
-from linegate_runtime.policy import PolicyOrigin, VerdictOptions, line_policy
+from linegate_runtime.policy import LinePolicy, PolicyOrigin, VerdictOptions, line_policy
+from tests.support import tiny_manifest
 
 BUNDLE = DecisionPolicy(
     accept_at_most=0.2,
@@ -28,8 +30,19 @@ BY_FRAMES = DecisionPolicy(
 )
 
 
+def policy_of(
+    bundle: DecisionPolicy,
+    options: VerdictOptions,
+    *,
+    shown: int | None = None,
+    allow_looser: bool = False,
+) -> LinePolicy:
+    manifest = msgspec.structs.replace(tiny_manifest(), policy=bundle)
+    return line_policy(manifest, options, shown=shown, allow_looser=allow_looser)
+
+
 def test_without_wishes_it_is_the_bundles() -> None:
-    policy = line_policy(BUNDLE, VerdictOptions())
+    policy = policy_of(BUNDLE, VerdictOptions())
     assert policy.decision == BUNDLE
     assert (policy.origin, policy.default) == (PolicyOrigin.BUNDLE, Verdict.REJECT)
 
@@ -42,11 +55,11 @@ def test_without_wishes_it_is_the_bundles() -> None:
     ],
 )
 def test_a_stricter_line_says_so(options: VerdictOptions) -> None:
-    assert line_policy(BUNDLE, options).origin is PolicyOrigin.STRICTER
+    assert policy_of(BUNDLE, options).origin is PolicyOrigin.STRICTER
 
 
 def test_fewer_frames_that_reject_are_stricter() -> None:
-    policy = line_policy(BY_FRAMES, VerdictOptions(needed=1, frames=4))
+    policy = policy_of(BY_FRAMES, VerdictOptions(needed=1, frames=4))
     assert policy.origin is PolicyOrigin.STRICTER
     assert policy.decision.vote.needed == 1
 
@@ -68,14 +81,26 @@ def test_a_looser_line_is_refused_unless_it_is_allowed_and_then_marked(
     bundle: DecisionPolicy, options: VerdictOptions, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        line_policy(bundle, options)
+        policy_of(bundle, options)
     assert "--allow-looser" in str(caught.value)
-    assert line_policy(bundle, options, allow_looser=True).origin is PolicyOrigin.LOOSER
+    assert policy_of(bundle, options, allow_looser=True).origin is PolicyOrigin.LOOSER
+
+
+@pytest.mark.parametrize("shown", [None, 3, 4])
+def test_a_trigger_that_shows_a_part_often_enough_changes_nothing(shown: int | None) -> None:
+    assert policy_of(BUNDLE, VerdictOptions(), shown=shown).origin is PolicyOrigin.BUNDLE
+
+
+def test_a_trigger_that_shows_a_part_too_seldom_makes_the_line_looser() -> None:
+    with pytest.raises(ConfigError, match=r"\[trigger\] frames: expected at least the 3 .* got 2"):
+        policy_of(BUNDLE, VerdictOptions(), shown=2)
+    policy = policy_of(BUNDLE, VerdictOptions(), shown=2, allow_looser=True)
+    assert policy.origin is PolicyOrigin.LOOSER
 
 
 def test_all_that_is_looser_is_named_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        line_policy(BUNDLE, VerdictOptions(accept_at_most=0.5, reject_at_least=0.9, frames=1))
+        policy_of(BUNDLE, VerdictOptions(accept_at_most=0.5, reject_at_least=0.9, frames=1))
     for name in ("accept_at_most", "reject_at_least", "frames"):
         assert f"{name}: expected" in str(caught.value)
 
@@ -92,7 +117,7 @@ def test_wishes_that_contradict_each_other_are_refused_however_allowed(
     options: VerdictOptions,
 ) -> None:
     with pytest.raises(ConfigError, match=r"must be below|are needed"):
-        line_policy(BUNDLE, options, allow_looser=True)
+        policy_of(BUNDLE, options, allow_looser=True)
 
 
 shares = st.none() | st.floats(0, 1)
@@ -104,7 +129,7 @@ def test_what_is_not_marked_looser_accepts_nothing_that_the_bundle_does_not(
 ) -> None:
     options = VerdictOptions(accept_at_most=accept, reject_at_least=reject)
     try:
-        policy = line_policy(BUNDLE, options)
+        policy = policy_of(BUNDLE, options)
     except ConfigError:
         return
     verdict = judge(defect_probability, policy.decision)
@@ -123,7 +148,7 @@ def test_a_line_that_is_not_looser_accepts_no_part_by_its_frames_that_the_bundle
     count: int, needed: int | None, bundle: DecisionPolicy, defect: list[float]
 ) -> None:
     try:
-        policy = line_policy(bundle, VerdictOptions(frames=count, needed=needed)).decision
+        policy = policy_of(bundle, VerdictOptions(frames=count, needed=needed)).decision
     except ConfigError:
         return
     seen = [(1 - value, value) for value in defect]

@@ -1,19 +1,20 @@
 """Probing a model in a child: crashes, hangs and refusals become errors; good ones are kept."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from linegate_bundle.bundle import Bundle
-from linegate_bundle.errors import EngineError
+from linegate_bundle.errors import BundleError, EngineError
 from linegate_runtime import probe as module
 from linegate_runtime.probe import Probes, probe
 from linegate_runtime.state import recall, remember, state_folder
 from linegate_runtime.verify import Outcome, verify
-
-TRAINED = Path(__file__).parents[1] / "data" / "tiny.linegate"
+from tests.runtime.crashing_model import crashing_bundle
+from tests.support import TINY_BUNDLE
 
 
 @pytest.fixture(autouse=True)
@@ -23,14 +24,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state/linegate"
 
 
-def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    """Let the child run code in place of the interpreter's start."""
-    (tmp_path / "sitecustomize.py").write_text(code)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
-
-
 def test_a_model_that_ran_is_not_tried_again(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Bundle.open(TRAINED, "0.1.0") as bundle:
+    with Bundle.open(TINY_BUNDLE, "0.1.0") as bundle:
         probe(bundle, "tflite", 1)
         known = recall("probes", Probes)
         assert known is not None
@@ -40,12 +35,9 @@ def test_a_model_that_ran_is_not_tried_again(state: Path, monkeypatch: pytest.Mo
         probe(bundle, "tflite", 1)
 
 
-def test_a_model_that_crashes_natively_is_an_error_and_not_remembered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    crashing(tmp_path, monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+def test_a_model_that_crashes_natively_is_an_error_and_not_remembered(tmp_path: Path) -> None:
     with (
-        Bundle.open(TRAINED, "0.1.0") as bundle,
+        Bundle.open(crashing_bundle(tmp_path / "bad.linegate"), "0.1.0") as bundle,
         pytest.raises(EngineError, match=r"it crashes the engine tflite \(SIGSEGV\)"),
     ):
         probe(bundle, "tflite", 1)
@@ -53,10 +45,11 @@ def test_a_model_that_crashes_natively_is_an_error_and_not_remembered(
 
 
 def test_a_model_that_hangs_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    crashing(tmp_path, monkeypatch, "import time; time.sleep(60)")
+    (tmp_path / "sitecustomize.py").write_text("import time; time.sleep(60)")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     monkeypatch.setattr(module, "_LIMIT_S", 0.5)
     with (
-        Bundle.open(TRAINED, "0.1.0") as bundle,
+        Bundle.open(TINY_BUNDLE, "0.1.0") as bundle,
         pytest.raises(EngineError, match=r"tflite hangs on it for 0\.5 s"),
     ):
         probe(bundle, "tflite", 1)
@@ -94,12 +87,22 @@ def test_a_service_keeps_its_state_where_the_system_says(
     assert state_folder() == tmp_path / "a"
 
 
-def test_verify_says_that_a_model_crashes_instead_of_crashing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_bundle_that_was_exchanged_meanwhile_is_not_taken_for_the_one_tried(
+    tmp_path: Path,
 ) -> None:
-    crashing(tmp_path, monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGABRT)")
-    with Bundle.open(TRAINED, "0.1.0") as bundle:
-        checks = [check for check in verify(bundle) if check.subject.startswith("model.")]
-    failed = [check.detail for check in checks if check.outcome is Outcome.FAILED]
-    assert failed
-    assert all("it crashes the engine" in detail and "SIGABRT" in detail for detail in failed)
+    path = tmp_path / "a.linegate"
+    shutil.copyfile(TINY_BUNDLE, path)
+    with Bundle.open(path, "0.1.0") as bundle:
+        crashing_bundle(tmp_path / "bad.linegate").replace(path)
+        with pytest.raises(BundleError, match="was exchanged while it was being opened"):
+            probe(bundle, "tflite", 1)
+
+
+def test_verify_says_that_a_model_crashes_instead_of_crashing(tmp_path: Path) -> None:
+    with Bundle.open(crashing_bundle(tmp_path / "bad.linegate"), "0.1.0") as bundle:
+        checks = {check.subject: check for check in verify(bundle)}
+    check = checks["model.int8.tflite"]
+    assert check.outcome is Outcome.FAILED
+    assert "it crashes the engine" in check.detail
+    assert "SIGSEGV" in check.detail
+    assert checks["model.int8.onnx"].outcome is Outcome.OK

@@ -317,9 +317,8 @@ def test_when_the_run_is_killed_its_camera_process_ends_and_every_told_row_is_th
     assert [row.uuid for row in recorded][: len(told)] == [row.uuid for row in told]
 
 
-def test_a_folder_is_judged_picture_by_picture_as_offline(
-    tmp_path: Path, bundle_path: Path
-) -> None:
+def test_a_folder_is_judged_picture_by_picture_as_offline(tmp_path: Path) -> None:
+    bundle_path = tiny_bundle(tmp_path / "one.linegate", vote_frames=1)
     folder = tmp_path / "pictures"
     folder.mkdir()
     rng = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from gpiozero import Device, PinFactoryFallback
+from gpiozero import Device, DigitalInputDevice, PinFactoryFallback
 from gpiozero.pins.mock import MockFactory, MockPin
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +45,7 @@ def pin(pins: MockFactory) -> MockPin:
 
 
 def trigger_on(pin: int | str = 17, **options: Any) -> GpioTrigger:
-    return GpioTrigger(GpioOptions(pin=pin, **({"debounce_s": 0.0} | options)))
+    return GpioTrigger(GpioOptions(pin=pin, **({"debounce_s": 0.0, "frames": 3} | options)))
 
 
 def pulse(pin: MockPin) -> None:
@@ -311,10 +311,57 @@ def test_a_trigger_that_nobody_holds_frees_its_pin() -> None:
 
 @pytest.mark.parametrize("name", [17, "GPIO17", "BOARD11"])
 def test_a_taken_pin_is_a_configuration_error(name: int | str) -> None:
-    trigger = trigger_on()
-    with pytest.raises(ConfigError, match=r"GPIO17 is already in use .* a pin of its own"):
+    with (
+        DigitalInputDevice(17),
+        pytest.raises(ConfigError, match=r"GPIO17 is already in use .* a pin of its own"),
+    ):
         trigger_on(name)
+
+
+@pytest.mark.usefixtures("pin")
+def test_a_pin_cannot_be_pulled_both_ways() -> None:
+    trigger = trigger_on(pull=Pull.UP)
+    with pytest.raises(ConfigError, match="share one the same pull"):
+        trigger_on(pull=Pull.DOWN)
     trigger.close()
+
+
+@pytest.mark.parametrize("name", [17, "GPIO17", "BOARD11"])
+def test_two_cameras_may_share_a_light_barrier(pin: MockPin, name: int | str) -> None:
+    first, second = trigger_on(), trigger_on(name, edge=Edge.FALLING)
+    pin.drive_high()
+    assert (numbers(first), numbers(second)) == ([1], [])
+    pin.drive_low()
+    assert (numbers(first), numbers(second)) == ([], [1])
+    first.close()
+    first.close()
+    pulse(pin)
+    assert (numbers(first), numbers(second)) == ([], [2])
+    second.close()
+    third = trigger_on(pull=Pull.UP)
+    third.close()
+
+
+def test_a_listener_that_is_gone_does_not_keep_the_pin_from_the_others(pin: MockPin) -> None:
+    kept = trigger_on()
+    trigger_on()
+    gc.collect()
+    pulse(pin)
+    assert numbers(kept) == [1]
+    kept.close()
+    trigger_on(pull=Pull.UP).close()
+
+
+def test_edges_of_hours_without_a_camera_are_bounded_and_each_was_told_of(pin: MockPin) -> None:
+    trigger = trigger_on()
+    told = []
+    for _ in range(1500):
+        pulse(pin)
+        told += numbers(trigger)
+    assert told == list(range(1, 1501))
+    assert len(trigger._open) <= 1001
+    (observation,) = show(trigger, time.monotonic_ns())
+    assert parts([observation]) == [[1500]]
 
 
 @pytest.mark.parametrize("name", [99, -1, "GPIO99", "nonsense", "BOARD6", ""])

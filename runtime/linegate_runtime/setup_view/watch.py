@@ -11,7 +11,7 @@ from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
 from linegate_runtime.setup_view.draw import RegionView
 from linegate_runtime.tally import Rate
-from linegate_runtime.triggers import TRIGGERS, Trigger
+from linegate_runtime.triggers import Trigger
 from linegate_runtime.triggers.base import check_region
 
 _RATE_S = 1.0
@@ -145,6 +145,4 @@ class Watch:
 
 
 def _open(region: RegionConfig) -> _Region:
-    family = TRIGGERS.load(region.trigger.kind)
-    trigger = family(region.trigger.read_options(family.Options), region.box)
-    return _Region(region.name, region.box, trigger)
+    return _Region(region.name, region.box, region.open_trigger())

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from linegate_runtime.registry import Registry
-from linegate_runtime.sources.base import Captured, Source, SourceOptions
+from linegate_runtime.sources.base import Captured, Source, SourceOptions, refused_settings
 from linegate_runtime.sources.recording_index import INDEX_NAME
 
 SOURCES = Registry(
@@ -34,4 +34,4 @@ def source_for(address: str) -> str:
     return "opencv"
 
 
-__all__ = ["SOURCES", "Captured", "Source", "SourceOptions", "source_for"]
+__all__ = ["SOURCES", "Captured", "Source", "SourceOptions", "refused_settings", "source_for"]

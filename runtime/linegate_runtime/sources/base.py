@@ -124,18 +124,24 @@ SETTINGS = ("exposure_us", "gain", "white_balance_k")
 """Settings that not every source can set; left out, they are the camera's own business."""
 
 
+def refused_settings(source: type[Source], options: SourceOptions) -> dict[str, str]:
+    """Return the settings that are asked of a source and that it cannot set, each with why."""
+    settable = source.settable(options.address)
+    can = ", ".join(name for name in SETTINGS if name in settable) or "none of these"
+    text = f"this source cannot set it (it can set {can}); set it in the camera itself"
+    return {
+        name: text
+        for name in SETTINGS
+        if getattr(options, name) is not None and name not in settable and not source.is_as_seen
+    }
+
+
 def check_settings(source: type[Source], options: SourceOptions) -> None:
     """Refuse settings that a source cannot set, before its camera is opened.
 
     Raises:
         ConfigError: names all of them.
     """
-    settable = source.settable(options.address)
-    asked = [name for name in SETTINGS if getattr(options, name) is not None]
-    refused = [name for name in asked if name not in settable]
+    refused = refused_settings(source, options)
     if refused:
-        can = ", ".join(name for name in SETTINGS if name in settable) or "none of these"
-        raise ConfigError(
-            f"this source cannot set {' and '.join(refused)} (it can set {can}); set it in the "
-            "camera itself and leave it out here"
-        )
+        raise ConfigError("; ".join(f"{name}: {text}" for name, text in refused.items()))

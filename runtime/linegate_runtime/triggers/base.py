@@ -1,7 +1,7 @@
 """What a trigger must do: say which parts a frame shows, and where."""
 
 import abc
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 
@@ -58,6 +58,35 @@ class Observation(msgspec.Struct, frozen=True):
 
 class TriggerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a trigger's options; fields of type ``Path`` are relative to the file."""
+
+    @property
+    def most_frames(self) -> int | None:
+        """In so many frames a part is shown at most; None if the options do not limit it."""
+        return None
+
+    def for_vote(self, frames: int) -> Self:
+        """Return the options with as many frames a part as are voted over, if they are open."""
+        del frames
+        return self
+
+
+class CountedOptions(TriggerOptions, frozen=True, kw_only=True):
+    """Base of the options of triggers that do not see when a part leaves.
+
+    Attributes:
+        frames: so many frames in a row show a part; None for as many as the policy votes over.
+    """
+
+    frames: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+
+    @property
+    def most_frames(self) -> int | None:
+        """See :attr:`TriggerOptions.most_frames`."""
+        return self.frames
+
+    def for_vote(self, frames: int) -> Self:
+        """See :meth:`TriggerOptions.for_vote`."""
+        return self if self.frames else msgspec.structs.replace(self, frames=frames)
 
 
 OptionsT = TypeVar("OptionsT", bound=TriggerOptions)

@@ -1,12 +1,11 @@
-"""Every frame is a part: for goods without gaps, and for trying out a camera."""
+"""A part every so many frames: for goods without gaps, and for trying out a camera."""
 
-from typing import Annotated, ClassVar
-
-import msgspec
+from typing import ClassVar
 
 from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.geometry import Box
 from linegate_runtime.triggers.base import (
+    CountedOptions,
     Observation,
     Sighting,
     Trigger,
@@ -15,14 +14,8 @@ from linegate_runtime.triggers.base import (
 )
 
 
-class ContinuousOptions(TriggerOptions, frozen=True, kw_only=True):
-    """Options of the continuous trigger.
-
-    Attributes:
-        frames: so many frames in a row are one part.
-    """
-
-    frames: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+class ContinuousOptions(CountedOptions, frozen=True, kw_only=True):
+    """Options of the continuous trigger: ``frames`` in a row are one part."""
 
 
 class ContinuousTrigger(Trigger[ContinuousOptions]):
@@ -31,7 +24,7 @@ class ContinuousTrigger(Trigger[ContinuousOptions]):
     Options: ClassVar[type[TriggerOptions]] = ContinuousOptions
 
     def __init__(self, options: ContinuousOptions, region: Box | None = None) -> None:
-        self._frames = options.frames
+        self._frames = options.frames or 1
         self._region = region
         self._seen = 0
 

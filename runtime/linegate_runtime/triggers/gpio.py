@@ -2,27 +2,25 @@
 
 import collections
 import enum
-import importlib
-import logging
-import time
-import warnings
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
-from linegate_bundle.errors import ConfigError
 from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.geometry import Box
 from linegate_runtime.triggers.base import (
     Begun,
+    CountedOptions,
     Observation,
     Sighting,
     Trigger,
     TriggerOptions,
     check_region,
 )
+from linegate_runtime.triggers.pins import open_pin
 
-_LOG = logging.getLogger(__name__)
+_MOST_OPEN = 1000
+"""So many parts that no frame has shown yet are kept in mind while the camera is away."""
 
 
 class Edge(enum.StrEnum):
@@ -44,8 +42,8 @@ _PULL_UP = {Pull.UP: True, Pull.DOWN: False, Pull.NONE: None}
 """The same in gpiozero's words."""
 
 
-class GpioOptions(TriggerOptions, frozen=True, kw_only=True):
-    """Options of the gpio trigger.
+class GpioOptions(CountedOptions, frozen=True, kw_only=True):
+    """Options of the gpio trigger; ``frames`` in a row after the delay show a part.
 
     Attributes:
         pin: as gpiozero names it: 17 or "GPIO17" by the chip's numbers, "BOARD11" by the
@@ -58,8 +56,6 @@ class GpioOptions(TriggerOptions, frozen=True, kw_only=True):
             and always less than from one part to the next.
         delay_s: from the edge to the first frame that shows the part, so with the time that
             the camera takes to hand a frame over.
-        frames: so many frames from then on belong to the part; give at least as many as the
-            policy votes over.
         view_s: how long the part stays in view; frames that come later, such as after a gap
             of the camera, do not show it. None: until the next part comes.
     """
@@ -69,7 +65,6 @@ class GpioOptions(TriggerOptions, frozen=True, kw_only=True):
     pull: Pull = Pull.DOWN
     debounce_s: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] = 0.01
     delay_s: Annotated[float, msgspec.Meta(ge=0.0, le=3600.0)] = 0.0
-    frames: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
     view_s: Annotated[float, msgspec.Meta(gt=0.0, le=3600.0)] | None = None
 
 
@@ -110,6 +105,7 @@ class GpioTrigger(Trigger[GpioOptions]):
 
     def __init__(self, options: GpioOptions, region: Box | None = None) -> None:
         self._options = options
+        self._frames = options.frames or 1
         self._region = region
         self._delay_ns = round(options.delay_s * 1e9)
         self._view_ns = None if options.view_s is None else round(options.view_s * 1e9)
@@ -118,14 +114,17 @@ class GpioTrigger(Trigger[GpioOptions]):
         self._open: collections.deque[Begun] = collections.deque()
         self._shown = 0
         self._edges = _Edges(round(options.debounce_s * 1e9))
-        self._device = _open_pin(options, self._edges)
+        self._pin = open_pin(options.pin, pull_up=_PULL_UP[options.pull])
+        self._pin.listen(self._edges.note, is_rising=options.edge is Edge.RISING)
 
     def begun(self, now_ns: int) -> tuple[Begun, ...]:
         """See :meth:`Trigger.begun`."""
-        del now_ns
         self._take_edges()
         new = tuple(part for part in self._open if part.part > self._told)
         self._told = self._count
+        # While the camera is away, the oldest are forgotten; who was told of them decides them.
+        while len(self._open) > _MOST_OPEN and self._open[1].monotonic_ns <= now_ns:
+            self._end()
         return new
 
     def observe(self, pixels: UInt8Array, taken_ns: int) -> Observation:
@@ -142,7 +141,7 @@ class GpioTrigger(Trigger[GpioOptions]):
         if present is not None:
             self._told = max(self._told, present)
             self._shown += 1
-            if self._shown == self._options.frames:
+            if self._shown == self._frames:
                 ended.append(self._end())
         return Observation(
             sightings=() if present is None else (Sighting(part=present, box=self._region),),
@@ -153,7 +152,7 @@ class GpioTrigger(Trigger[GpioOptions]):
 
     def close(self) -> None:
         """Free the pin; a second call does nothing."""
-        self._device.close()
+        self._pin.leave(self._edges.note)
 
     def _take_edges(self) -> None:
         """Make parts of the edges that have come; they come in another thread."""
@@ -189,8 +188,6 @@ class GpioTrigger(Trigger[GpioOptions]):
 class _Edges:
     """Takes the times of edges in gpiozero's thread.
 
-    It does not know the device, which would otherwise keep itself alive.
-
     Attributes:
         counted: ``time.monotonic_ns()`` of edges that count; a deque, because its ``append``
             and ``popleft`` are safe between threads.
@@ -200,68 +197,8 @@ class _Edges:
         self.counted: collections.deque[int] = collections.deque()
         self._filter = EdgeFilter(debounce_ns)
 
-    def note(self) -> None:
-        """Take an edge that comes now."""
-        now_ns = time.monotonic_ns()
+    def note(self, now_ns: int) -> None:
+        """Take an edge."""
         # Filtered here, so that a pin that chatters does not fill the memory.
         if self._filter.accepts(now_ns):
             self.counted.append(now_ns)
-
-
-def _open_pin(options: GpioOptions, edges: _Edges) -> Any:
-    """Return gpiozero's device, which reports edges from now on."""
-    gpiozero = _import_gpiozero()
-    _find_pins(gpiozero)
-    try:
-        device = gpiozero.DigitalInputDevice(
-            options.pin,
-            pull_up=_PULL_UP[options.pull],
-            active_state=True if options.pull is Pull.NONE else None,
-        )
-    except gpiozero.GPIOPinInUse as error:
-        raise ConfigError(f"{error}; give each trigger and sink a pin of its own") from error
-    except gpiozero.PinInvalidPin as error:
-        raise ConfigError(
-            f"expected a pin that this board has, such as 17, 'GPIO17' or 'BOARD11': {error}; "
-            "gpiozero's command `pinout` shows them"
-        ) from error
-    except gpiozero.PinFixedPull as error:
-        raise ConfigError(f"expected the pull that the pin has, or another pin: {error}") from error
-    except Exception as error:  # what talks to the chip has exceptions of its own
-        raise ConfigError(
-            f"cannot open pin {options.pin}: {error}; check that no other program uses it and "
-            "that the user is in the group gpio"
-        ) from error
-    # To gpiozero a pin that is pulled up is active while it is low.
-    if (options.edge is Edge.RISING) is (options.pull is not Pull.UP):
-        device.when_activated = edges.note
-    else:
-        device.when_deactivated = edges.note
-    return device
-
-
-def _import_gpiozero() -> Any:
-    try:
-        return importlib.import_module("gpiozero")
-    except ImportError as error:
-        raise ConfigError(
-            "the trigger gpio needs gpiozero: pip install 'linegate-runtime[gpio]' "
-            f"({error}); then the user must be in the group gpio"
-        ) from error
-
-
-def _find_pins(gpiozero: Any) -> None:
-    """Let gpiozero choose what it reaches the pins through."""
-    with warnings.catch_warnings(record=True) as tried:
-        warnings.simplefilter("always")
-        try:
-            gpiozero.Device.ensure_pin_factory()
-        except Exception as error:  # what talks to the chip has exceptions of its own
-            reasons = "; ".join([str(error), *(str(warning.message) for warning in tried)])
-            raise ConfigError(
-                "the trigger gpio finds no pins on this machine; on a Raspberry Pi: "
-                "pip install 'linegate-runtime[gpio]', put the user into the group gpio "
-                f"(sudo usermod -aG gpio $USER) and log in again ({reasons})"
-            ) from error
-    for warning in tried:
-        _LOG.warning("%s", warning.message)

@@ -9,6 +9,7 @@ from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.geometry import Box
 from linegate_runtime.triggers.base import (
     Begun,
+    CountedOptions,
     Observation,
     Sighting,
     Trigger,
@@ -19,17 +20,18 @@ from linegate_runtime.triggers.base import (
 MOST_AT_ONCE = 100
 """So many parts one call of ``begun`` tells of. Who has not asked for longer was stopped."""
 
+_MOST_OPEN = 1000
+"""So many parts that no frame has shown yet are kept in mind while the camera is away."""
 
-class IntervalOptions(TriggerOptions, frozen=True, kw_only=True):
-    """Options of the interval trigger.
+
+class IntervalOptions(CountedOptions, frozen=True, kw_only=True):
+    """Options of the interval trigger; ``frames`` in a row from its time on show a part.
 
     Attributes:
         period_s: seconds from one part to the next.
-        frames: so many frames in a row belong to a part.
     """
 
     period_s: Annotated[float, msgspec.Meta(ge=0.001, le=86_400.0)]
-    frames: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
 
 
 class IntervalTrigger(Trigger[IntervalOptions]):
@@ -60,12 +62,13 @@ class IntervalTrigger(Trigger[IntervalOptions]):
 
     def __init__(self, options: IntervalOptions, region: Box | None = None) -> None:
         self._period_ns = round(options.period_s * 1e9)
-        self._frames = options.frames
+        self._frames = options.frames or 1
         self._region = region
         self._clock = _FramesClock()
         self._start_ns: int | None = None
         self._newest = 0
-        self._open: collections.deque[int] = collections.deque()
+        # The oldest fall out by themselves; who was told of them decides them at their deadline.
+        self._open: collections.deque[int] = collections.deque(maxlen=_MOST_OPEN)
         self._shown = 0
         self._missed = 0
 
