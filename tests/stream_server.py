@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 
+from linegate_bundle.images import encode_jpeg
 from linegate_runtime.testing import MjpegServer
-from linegate_runtime.testing.mjpeg_server import encode_jpeg
 
 FPS = 30.0
 _PICTURES = 40

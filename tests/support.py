@@ -119,6 +119,7 @@ def tiny_manifest(
             data_sha256="0" * 64,
             split_sha256="0" * 64,
             images={"train": 10},
+            coloured=None,
             versions={},
         ),
         members={},

@@ -339,6 +339,7 @@ def _manifest(findings: Findings, shipped: list[Artifact], golden: Golden) -> Ma
             data_sha256=record.data_sha256,
             split_sha256=record.split_sha256,
             images=findings.images,
+            coloured=record.coloured,
             versions=findings.versions,
         ),
         members={},

@@ -19,14 +19,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from linegate_bundle.decide import most_probable
-from linegate_bundle.errors import DataError
-from linegate_bundle.images import decode_image
+from linegate_bundle.images import decode_image, encode_png
 from linegate_bundle.manifest import (
     LOGITS,
     Activation,
@@ -213,10 +211,7 @@ def encode_picture(frame: UInt8Array) -> bytes:
     picture = reduced(frame, _LARGEST_SIDE)
     if (picture == picture[..., :1]).all():
         picture = picture[..., 0]
-    written, content = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    if not written:
-        raise DataError(f"OpenCV cannot write a picture of shape {picture.shape} as PNG")
-    return content.tobytes()
+    return encode_png(picture, 9)
 
 
 def _output(evaluation: Evaluation, index: int, allowed: float) -> GoldenOutput:

@@ -1,6 +1,7 @@
 """Reading image files: every picture that a model sees from disk comes through here."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,16 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 """File name endings, in lower case, that are taken for images."""
 
 _SILENT = 0
+
+_LOOKED_AT = 64
+"""So many rows and columns of a picture tell whether it shows colour."""
+
+_VISIBLE = 12
+"""By so many grey levels the channels of a pixel differ whose colour can be seen. Lossy
+compression makes less of a grey picture."""
+
+_COLOURED_SHARE = 0.005
+"""Of a picture that shows colour more than this share of the pixels do."""
 _JPEG_START = b"\xff\xd8"
 _JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
 _JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -73,6 +84,40 @@ def decode_image(content: bytes) -> UInt8Array:
     return image.view(np.uint8)
 
 
+def encode_jpeg(image: UInt8Array, quality: int = 95) -> bytes:
+    """Return a picture, BGR or grey uint8, as the bytes of a JPEG file.
+
+    Raises:
+        DataError: OpenCV cannot encode it, such as one of more than 65,500 pixels a side.
+    """
+    return _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def encode_png(image: UInt8Array, compression: int = 1) -> bytes:
+    """Return a picture, BGR or grey uint8, as the bytes of a PNG file.
+
+    Args:
+        image: the picture.
+        compression: from 0, fast, to 9, small.
+
+    Raises:
+        DataError: OpenCV cannot encode it.
+    """
+    return _encode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, compression])
+
+
+def shows_colour(image: UInt8Array) -> bool:
+    """Say whether a picture shows colour that can be seen; a grey camera's never do.
+
+    Args:
+        image: uint8 of shape ``(height, width, 3)``; of a large one some pixels are looked at.
+    """
+    height, width = image.shape[:2]
+    some = image[:: max(1, height // _LOOKED_AT), :: max(1, width // _LOOKED_AT)]
+    spread = some.max(axis=2) - some.min(axis=2)
+    return bool(np.count_nonzero(spread >= _VISIBLE) > _COLOURED_SHARE * spread.size)
+
+
 def find_images(folder: Path) -> list[Path]:
     """Return all image files below a folder, sorted by path; hidden ones are left out."""
     return sorted(
@@ -82,6 +127,13 @@ def find_images(folder: Path) -> list[Path]:
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+
+
+def _encode(suffix: str, image: UInt8Array, parameters: Sequence[int]) -> bytes:
+    done, content = cv2.imencode(suffix, image, parameters)
+    if not done:
+        raise DataError(f"expected a picture that OpenCV can encode, got shape {image.shape}")
+    return content.tobytes()
 
 
 def _ends_jpeg(content: bytes) -> bool:

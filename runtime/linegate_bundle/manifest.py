@@ -343,7 +343,12 @@ class GoldenFrame(Schema, frozen=True):
 
 
 class Provenance(Schema, frozen=True):
-    """Where the model comes from: enough to repeat the run."""
+    """Where the model comes from: enough to repeat the run.
+
+    Attributes:
+        coloured: share of the training's pictures that show colour; None where it does not
+            matter, for the model sees grey whatever it is shown.
+    """
 
     network: str
     weights: str
@@ -351,6 +356,7 @@ class Provenance(Schema, frozen=True):
     data_sha256: Sha256
     split_sha256: Sha256
     images: dict[str, int]
+    coloured: Fraction | None
     versions: dict[str, str]
 
 

@@ -27,6 +27,7 @@ from linegate_bundle.atomic import write_atomic
 from linegate_bundle.errors import DataError
 from linegate_bundle.manifest import (
     Activation,
+    Fraction,
     Label,
     PreprocessSpec,
     Schema,
@@ -91,6 +92,7 @@ class RunRecord(Schema, frozen=True):
         data: folder that the images' paths are relative to, absolute, at training time.
         data_sha256: hash over every image's path, label and content.
         created: end of the training, UTC, ISO 8601.
+        coloured: see :class:`~linegate_bundle.manifest.Provenance`.
         configuration: the options of the training, as given or by default.
         versions: versions of Python and of the libraries that took part.
     """
@@ -108,6 +110,7 @@ class RunRecord(Schema, frozen=True):
     data_sha256: Sha256
     split_sha256: Sha256
     model_sha256: Sha256
+    coloured: Fraction | None
     configuration: dict[str, str | int | float | bool | None]
     versions: dict[str, str]
 

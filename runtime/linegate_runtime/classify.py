@@ -8,8 +8,9 @@ import msgspec
 
 from linegate_bundle.decide import Decision, decide
 from linegate_bundle.errors import DataError
-from linegate_bundle.images import IMAGE_SUFFIXES, find_images, read_image
+from linegate_bundle.images import IMAGE_SUFFIXES, find_images, read_image, shows_colour
 from linegate_bundle.preprocess import UInt8Array
+from linegate_runtime.colour_check import expects_colour
 from linegate_runtime.model import Model
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mjpeg", ".mkv", ".mov", ".mp4", ".webm"})
@@ -24,12 +25,15 @@ class Classified(msgspec.Struct, frozen=True, kw_only=True):
         frame: number of the frame in a video, from 0; None for a picture.
         decision: None if the file could not be read.
         error: why it could not be read, or None.
+        is_of_other_colour: whether it shows colour and the training's pictures did not, or the
+            reverse; then the decision is a guess.
     """
 
     path: str
     frame: int | None
     decision: Decision | None
     error: str | None
+    is_of_other_colour: bool = False
 
 
 def classify(model: Model, paths: Sequence[Path], every: int = 1) -> Iterator[Classified]:
@@ -47,6 +51,8 @@ def classify(model: Model, paths: Sequence[Path], every: int = 1) -> Iterator[Cl
     Raises:
         DataError: a path does not exist, or a folder holds no image.
     """
+    manifest = model.manifest
+    expected = expects_colour(manifest)
     for path in expand(paths):
         frames = _frames(path, every)
         while True:
@@ -57,9 +63,13 @@ def classify(model: Model, paths: Sequence[Path], every: int = 1) -> Iterator[Cl
             except DataError as error:
                 yield Classified(path=str(path), frame=None, decision=None, error=str(error))
                 break
-            manifest = model.manifest
-            decision = decide(model.probabilities(frame), manifest.labels, manifest.policy)
-            yield Classified(path=str(path), frame=number, decision=decision, error=None)
+            yield Classified(
+                path=str(path),
+                frame=number,
+                decision=decide(model.probabilities(frame), manifest.labels, manifest.policy),
+                error=None,
+                is_of_other_colour=expected is not None and shows_colour(frame) is not expected,
+            )
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from linegate_runtime.colour_check import ColourCheck, expects_colour, mismatch
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
 from linegate_runtime.judge import Judge, Stamp
@@ -86,6 +87,7 @@ class Inspector:
         clock: Clock,
     ) -> None:
         self._judges = [judge]
+        self._colour = ColourCheck(judge.model.manifest)
         self._class_maps = class_maps
         self._clock = clock
         self._stations = [(region, Parts(judge.policy)) for region in regions]
@@ -94,7 +96,8 @@ class Inspector:
         """Take the next frame.
 
         Raises:
-            ConfigError: the frame does not fit a trigger's configuration.
+            ConfigError: the frame does not fit a trigger's configuration, or the camera's
+                pictures show colour and those of the training do not, or the reverse.
             EngineError: the engine failed.
         """
         now_ns = self._clock()
@@ -137,6 +140,14 @@ class Inspector:
         deadlines = [parts.deadline_ns for _, parts in self._stations]
         return min((one for one in deadlines if one is not None), default=None)
 
+    def objection(self, judge: Judge) -> str | None:
+        """Return why this camera's pictures are not for a judge; None if they are."""
+        expected = expects_colour(judge.model.manifest)
+        shows = self._colour.shows
+        if shows is None or expected is None or shows is expected:
+            return None
+        return mismatch(expected)
+
     def use(self, judge: Judge) -> None:
         """Judge the parts that begin from now on by another model and policy.
 
@@ -145,6 +156,7 @@ class Inspector:
                 :meth:`let_go` says that it is not: no part is judged by two.
         """
         self._judges.append(judge)
+        self._colour = ColourCheck(judge.model.manifest)
         for _, parts in self._stations:
             parts.use(judge.policy)
 
@@ -175,6 +187,8 @@ class Inspector:
             crops = [_crop(frame.pixels, one.sighting.box) for one in mine]
             seen = judge.model.see_all(crops, with_map=self._class_maps)
             now_ns = self._clock()
+            if judge is self._judges[-1]:
+                self._colour.look(crops, now_ns)
             for one, given in zip(mine, seen, strict=True):
                 part = one.sighting.part
                 decided = one.parts.add(part, given, frame.number, frame.monotonic_ns, now_ns)

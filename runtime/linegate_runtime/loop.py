@@ -172,6 +172,11 @@ class Line:
         judge = self._exchange.take()
         if judge is None:
             return
+        objections = [station.inspector.objection(judge) for station in self._stations]
+        for objection in filter(None, objections):
+            _LOG.error("the new bundle is not taken: %s", objection)
+            judge.model.close()
+            return
         for station in self._stations:
             station.inspector.use(judge)
         self._judge, self._leaving = judge, self._judge

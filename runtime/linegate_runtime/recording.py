@@ -7,9 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import cv2
-
 from linegate_bundle.errors import ConfigError, DataError, OutputError
+from linegate_bundle.images import encode_jpeg, encode_png
 from linegate_runtime.sources.recording_index import INDEX_NAME, IndexLine, encode_index_line
 
 if TYPE_CHECKING:
@@ -110,13 +109,11 @@ class RecordingWriter:
         self.close()
 
     def _encode(self, pixels: "UInt8Array") -> bytes:
-        parameters = (
-            [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if self._files is FrameFile.JPEG else []
-        )
-        done, content = cv2.imencode(f".{self._files}", pixels, parameters)
-        if not done:
-            raise OutputError(f"expected a frame that OpenCV can encode, got shape {pixels.shape}")
-        return content.tobytes()
+        is_jpeg = self._files is FrameFile.JPEG
+        try:
+            return encode_jpeg(pixels, _JPEG_QUALITY) if is_jpeg else encode_png(pixels)
+        except DataError as error:
+            raise OutputError(str(error)) from error
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

@@ -246,6 +246,7 @@ def write_run(
             data_sha256=hashlib.sha256(b"pictures").hexdigest(),
             split_sha256=sha256_file(run.split),
             model_sha256=sha256_file(run.model),
+            coloured=None,
             configuration={},
             versions={"keras": keras.__version__},
         )

@@ -105,6 +105,7 @@ def findings(labels: Sequence[Label], *, lost: float = 0.3, sure: float = 2.0) -
             data_sha256="0" * 64,
             split_sha256="0" * 64,
             model_sha256="0" * 64,
+            coloured=None,
             configuration={},
             versions={},
         ),

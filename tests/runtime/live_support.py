@@ -7,12 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from linegate_bundle.images import encode_jpeg
 from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.capture_protocol import Checks, Request
 from linegate_runtime.geometry import Size
 from linegate_runtime.sources import SourceOptions
 from linegate_runtime.testing import Belt
-from linegate_runtime.testing.mjpeg_server import FrameAt, encode_jpeg
+from linegate_runtime.testing.mjpeg_server import FrameAt
 
 
 def fake_camera(address: str = "64x48@100") -> Request:

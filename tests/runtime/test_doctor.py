@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from linegate_bundle.errors import OutputError
-from linegate_bundle.images import read_image
+from linegate_bundle.images import encode_jpeg, read_image
 from linegate_runtime.geometry import Box
-from linegate_runtime.setup_view.draw import RegionView, draw, encode
+from linegate_runtime.setup_view.draw import RegionView, draw
 from linegate_runtime.setup_view.server import Pictures, ViewServer
 from linegate_runtime.testing import Belt, MjpegServer
 from linegate_runtime.triggers import Observation, Sighting
@@ -55,7 +55,7 @@ def test_the_page_the_state_and_the_pictures_are_served() -> None:
         connection.request("GET", "/camera/0.mjpg")
         response = connection.getresponse()
         assert wait_until(lambda: pictures.is_wanted(0), 5)
-        pictures.put(0, encode(even_picture(90)))
+        pictures.put(0, encode_jpeg(even_picture(90)))
         assert response.readline() == b"--linegate\r\n"
         connection.close()
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate_bundle.errors import CameraError, ConfigError
-from linegate_bundle.images import decode_image
+from linegate_bundle.images import decode_image, encode_jpeg
 from linegate_runtime.sources import Source
 from linegate_runtime.sources.multipart import (
     LARGEST_HEAD,
@@ -19,7 +19,6 @@ from linegate_runtime.sources.multipart import (
     boundary_of,
     parse_answer,
 )
-from linegate_runtime.testing.mjpeg_server import encode_jpeg
 from tests.runtime.live_support import even_picture
 from tests.runtime.test_sources import MULTIPART, PAGE, Replies, open_source
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linegate_bundle.errors import ConfigError
+from linegate_bundle.images import encode_jpeg
 from linegate_runtime.testing import Belt, Direction, MjpegServer
-from linegate_runtime.testing.mjpeg_server import encode_jpeg
 from tests.runtime.live_support import even_picture, showing
 
 

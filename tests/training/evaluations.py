@@ -70,6 +70,7 @@ def record(labels: tuple[Label, ...], **configuration: str | float | None) -> Ru
         data_sha256="0" * 64,
         split_sha256="1" * 64,
         model_sha256="2" * 64,
+        coloured=None,
         configuration=configuration,
         versions={"keras": "3"},
     )

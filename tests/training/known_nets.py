@@ -107,6 +107,7 @@ def write_run(folder: Path, model: keras.Model, labels: tuple[Label, ...]) -> Ru
             data_sha256="0" * 64,
             split_sha256=sha256_file(run.split),
             model_sha256=sha256_file(run.model),
+            coloured=None,
             configuration={},
             versions={},
         )

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from linegate_bundle.images import encode_png
 from linegate_bundle.manifest import Colour
 from linegate_report.heat import AGAINST_COLOUR, FOR_COLOUR, heat_overlay, side_by_side
 from linegate_training.explain.explanation import (
@@ -17,7 +18,6 @@ from linegate_training.explain.pictures import (
     map_sheet,
     raw_heat,
     strongest_channels,
-    to_png,
 )
 
 
@@ -88,5 +88,5 @@ def test_other_filters_are_drawn_in_grey(inputs: int) -> None:
 def test_a_picture_survives_the_file() -> None:
     picture = side_by_side([np.full((4, 5, 3), 9, np.uint8), np.full((4, 2, 3), 7, np.uint8)])
     assert picture.shape == (4, 10, 3)
-    read = cv2.imdecode(np.frombuffer(to_png(picture), np.uint8), cv2.IMREAD_COLOR)
+    read = cv2.imdecode(np.frombuffer(encode_png(picture), np.uint8), cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(read, picture)

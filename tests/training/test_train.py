@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from linegate_bundle.errors import ConfigError, DataError
-from linegate_bundle.images import read_image
+from linegate_bundle.images import read_image, shows_colour
 from linegate_bundle.manifest import Activation, Colour, Role
 from linegate_bundle.preprocess import Preprocessor
 from linegate_bundle.run_folder import Part, RunFolder, read_split
@@ -53,6 +53,12 @@ def test_a_run_folder_holds_all_that_the_export_needs(trained: RunFolder) -> Non
     assert record.activation is Activation.SIGMOID
     assert record.preprocess.shape == (16, 16, 3)
     assert record.data == str(trained.path.parent / "photographs")
+    shown = [
+        shows_colour(read_image(Path(record.data) / row.path))
+        for row in read_split(trained.split)
+        if row.part is Part.TRAIN
+    ]
+    assert record.coloured == sum(shown) / len(shown)
     assert record.configuration["seed"] == 3
     assert record.configuration["fractions"] == "0.5 0.1 0.15 0.25"
     assert record.versions["keras"] == keras.__version__
@@ -92,6 +98,7 @@ def test_three_classes_in_grey_shown_alike_get_a_softmax(tmp_path: Path) -> None
     assert record.activation is Activation.SOFTMAX
     assert [label.name for label in record.labels] == ["good", "dent", "scratch"]
     assert record.preprocess.shape == (14, 12, 1)
+    assert record.coloured is None
     model = keras.models.load_model(run.model, safe_mode=True)
     assert model.get_layer(LOGITS).output.shape == (None, 3)
 

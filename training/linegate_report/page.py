@@ -9,6 +9,7 @@ import dataclasses
 import cv2
 import jinja2
 
+from linegate_bundle.images import encode_jpeg
 from linegate_bundle.manifest import Colour
 from linegate_bundle.preprocess import UInt8Array
 from linegate_report.figure import data_uri
@@ -62,7 +63,5 @@ def thumbnail(pixels: UInt8Array, colour: Colour, side: int = _THUMBNAIL_SIDE) -
         side: longest side in pixels; smaller pictures stay as they are.
     """
     picture = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if colour is Colour.RGB else pixels
-    _, content = cv2.imencode(
-        ".jpg", reduced(picture.view("uint8"), side), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
-    return data_uri("image/jpeg", content.tobytes())
+    content = encode_jpeg(reduced(picture.view("uint8"), side), _JPEG_QUALITY)
+    return data_uri("image/jpeg", content)

@@ -13,7 +13,8 @@ import keras
 
 from linegate_bundle.atomic import sync_folder, write_atomic
 from linegate_bundle.errors import ConfigError, LinegateError, OutputError
-from linegate_bundle.manifest import Label, PreprocessSpec
+from linegate_bundle.images import shows_colour
+from linegate_bundle.manifest import Colour, Label, PreprocessSpec
 from linegate_bundle.run_folder import (
     CARD_FILE,
     HISTORY_FILE,
@@ -23,6 +24,7 @@ from linegate_bundle.run_folder import (
     REPORT_FILE,
     RUN_SCHEMA_VERSION,
     SPLIT_FILE,
+    Part,
     RunFolder,
     RunRecord,
     encode_split,
@@ -196,9 +198,20 @@ def _record(run: RunFolder, result: Result, options: TrainOptions) -> RunRecord:
         data_sha256=result.prepared.dataset.sha256(),
         split_sha256=sha256_file(run.split),
         model_sha256=sha256_file(run.model),
+        coloured=_coloured(result),
         configuration=configuration(options),
         versions=versions(),
     )
+
+
+def _coloured(result: Result) -> float | None:
+    """Return the share of the training's pictures that show colour."""
+    if result.spec.colour is Colour.GRAY:
+        return None
+    prepared = result.prepared
+    places = [prepared.pixels.rows[row.sha256] for row in prepared.part(Part.TRAIN)]
+    shown = [shows_colour(prepared.pixels.array[place]) for place in places]
+    return sum(shown) / len(shown)
 
 
 def describe_weights(weights: str) -> str:

@@ -12,6 +12,7 @@ from linegate_bundle.decide import Decision
 from linegate_bundle.errors import DataError
 from linegate_bundle.manifest import Manifest
 from linegate_runtime.classify import Classified, classify
+from linegate_runtime.colour_check import expects_colour, mismatch
 from linegate_runtime.commands.arguments import positive_integer
 from linegate_runtime.commands.options import (
     add_bundle,
@@ -44,6 +45,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     counts: dict[str, int] = {}
+    others = 0
     with contextlib.ExitStack() as stack:
         bundle = stack.enter_context(open_bundle(options.bundle))
         probe(bundle, options.engine, options.threads)
@@ -52,6 +54,7 @@ def _run(options: argparse.Namespace) -> int:
             sys.stdout.write(f"{'verdict':<8}{'p(defect)':>9}  {'label':<20} file\n")
         for result in classify(model, options.paths, options.every):
             decision = result.decision
+            others += result.is_of_other_colour
             outcome = "unreadable" if decision is None else decision.verdict.value
             counts[outcome] = counts.get(outcome, 0) + 1
             if result.error is not None:
@@ -60,6 +63,10 @@ def _run(options: argparse.Namespace) -> int:
                 sys.stdout.write(_json_line(result, model.manifest) + "\n")
             elif decision is not None:
                 sys.stdout.write(_table_line(result, decision) + "\n")
+        expected = expects_colour(model.manifest)
+    if others and expected is not None:
+        text = mismatch(expected, f"{others} of them are")
+        sys.stderr.write(f"linegate: {text}\n")
     if not options.json:
         sys.stdout.write(", ".join(f"{count} {name}" for name, count in counts.items()) + "\n")
     return DataError.exit_code if "unreadable" in counts else 0

@@ -95,7 +95,7 @@ def _serve(
     captures: Sequence["Capture"],
     is_over: Callable[[], bool],
 ) -> None:
-    from linegate_runtime.setup_view.draw import draw, encode  # noqa: PLC0415
+    from linegate_runtime.setup_view.draw import draw_jpeg  # noqa: PLC0415
     from linegate_runtime.setup_view.server import Pictures, ViewServer  # noqa: PLC0415
     from linegate_runtime.setup_view.watch import Watch  # noqa: PLC0415
     from linegate_runtime.status import living_status  # noqa: PLC0415
@@ -109,7 +109,7 @@ def _serve(
         _LOG.info("the live view is at %s (Ctrl-C ends it)", server.address)
         for view in _views(watch, is_over):
             if view is not None and pictures.is_wanted(view.camera):
-                pictures.put(view.camera, encode(draw(view.frame.pixels, view.regions)))
+                pictures.put(view.camera, draw_jpeg(view.frame.pixels, view.regions))
             if status.is_due:
                 status.show(_line(watch))
 
@@ -123,7 +123,7 @@ def _save(
 ) -> None:
     from linegate_bundle.atomic import write_atomic  # noqa: PLC0415
     from linegate_runtime.recording import RecordingWriter  # noqa: PLC0415
-    from linegate_runtime.setup_view.draw import draw, encode  # noqa: PLC0415
+    from linegate_runtime.setup_view.draw import draw_jpeg  # noqa: PLC0415
     from linegate_runtime.setup_view.watch import Watch  # noqa: PLC0415
     from linegate_runtime.status import living_status  # noqa: PLC0415
 
@@ -140,7 +140,7 @@ def _save(
                 saved[view.camera] += 1
                 name = f"view-{view.camera + 1}-{saved[view.camera]:06}.jpg"
                 writers[view.camera].append(view.frame.pixels, view.frame.taken_ns)
-                write_atomic(folder / name, encode(draw(view.frame.pixels, view.regions)))
+                write_atomic(folder / name, draw_jpeg(view.frame.pixels, view.regions))
             if status.is_due:
                 status.show(_line(watch))
             if min(saved) >= count:

@@ -12,6 +12,7 @@ from linegate_bundle.manifest import (
     Guarantee,
     Manifest,
     PreprocessSpec,
+    Provenance,
     Risk,
     VotePolicy,
 )
@@ -137,9 +138,16 @@ def _provenance(manifest: Manifest) -> list[tuple[str, str]]:
     return [
         ("network", f"{origin.network}, weights {origin.weights}, seed {origin.seed}"),
         ("images", ", ".join(f"{count} {part}" for part, count in origin.images.items())),
+        ("colour", _colour(origin)),
         ("data", origin.data_sha256),
         ("golden", f"{len(manifest.golden)} frames"),
     ]
+
+
+def _colour(origin: Provenance) -> str:
+    if origin.coloured is None:
+        return "of no account, the model sees grey"
+    return f"{origin.coloured:.0%} of the training's pictures show colour"
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:

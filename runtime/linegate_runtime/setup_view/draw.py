@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import cv2
 
-from linegate_bundle.errors import DataError
+from linegate_bundle.images import encode_jpeg
 from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.geometry import Box
 from linegate_runtime.triggers import Observation
@@ -22,6 +22,7 @@ _GROUND: Colour = (40, 40, 40)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 _FONT_SCALE = 0.45
+
 
 _QUALITY = 80
 
@@ -64,12 +65,9 @@ def draw(pixels: UInt8Array, regions: Sequence[RegionView]) -> UInt8Array:
     return picture
 
 
-def encode(picture: UInt8Array) -> bytes:
-    """Return a picture as a JPEG file."""
-    done, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    if not done:
-        raise DataError(f"expected a picture that fits into a JPEG file, got {picture.shape}")
-    return content.tobytes()
+def draw_jpeg(pixels: UInt8Array, regions: Sequence[RegionView]) -> bytes:
+    """Return the same as a JPEG file."""
+    return encode_jpeg(draw(pixels, regions), _QUALITY)
 
 
 def _frame(picture: UInt8Array, box: Box, colour: Colour, thickness: int) -> None:

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-import cv2
 import numpy as np
 
-from linegate_bundle.errors import DataError
+from linegate_bundle.images import encode_jpeg
 from linegate_bundle.preprocess import UInt8Array
 
 FrameAt = Callable[[float], bytes | UInt8Array]
@@ -192,18 +191,6 @@ def _flicker(picture: UInt8Array, index: int) -> UInt8Array:
     change = _FLICKER * (index % 4 - 1)
     np.copyto(corner, np.clip(corner.astype(np.int16) + change, 0, 255), casting="unsafe")
     return picture
-
-
-def encode_jpeg(picture: UInt8Array, quality: int = 95) -> bytes:
-    """Return a BGR uint8 picture as a JPEG file.
-
-    Raises:
-        DataError: OpenCV cannot encode it.
-    """
-    done, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise DataError(f"expected a picture that fits into a JPEG file, got {picture.shape}")
-    return content.tobytes()
 
 
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):

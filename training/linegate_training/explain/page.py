@@ -8,6 +8,7 @@ from pathlib import Path
 
 from linegate_bundle.atomic import write_atomic
 from linegate_bundle.errors import ConfigError, OutputError
+from linegate_bundle.images import encode_png
 from linegate_report.figure import data_uri
 from linegate_report.heat import heat_overlay, input_picture, to_jpeg
 from linegate_report.page import environment
@@ -17,7 +18,6 @@ from linegate_training.explain.pictures import (
     map_sheet,
     raw_heat,
     strongest_channels,
-    to_png,
 )
 from linegate_training.explain.source import Source
 
@@ -67,18 +67,18 @@ def picture_files(source: Source, explained: Sequence[Explained]) -> dict[str, b
     """Return all pictures as PNG by file name; those of one picture share a number."""
     files: dict[str, bytes] = {}
     if source.filters is not None:
-        files[_FILTERS] = to_png(filter_sheet(source.filters))
+        files[_FILTERS] = encode_png(filter_sheet(source.filters))
     for number, one in enumerate(explained, start=1):
         explanation = one.explanation
         stem = f"{number:02}-{_plain(one.path.stem)}"
         colour = explanation.colour
-        files[f"{stem}.input.png"] = to_png(input_picture(explanation.pixels, colour))
+        files[f"{stem}.input.png"] = encode_png(input_picture(explanation.pixels, colour))
         overlay = heat_overlay(explanation.pixels, colour, explanation.heat.values)
-        files[f"{stem}.heat.png"] = to_png(overlay)
-        files[f"{stem}.map.png"] = to_png(raw_heat(explanation.heat))
+        files[f"{stem}.heat.png"] = encode_png(overlay)
+        files[f"{stem}.map.png"] = encode_png(raw_heat(explanation.heat))
         for place, stage in enumerate(explanation.stages, start=1):
             name = f"{stem}.stage{place:02}-{_plain(stage.info.name)}.png"
-            files[name] = to_png(map_sheet(stage))
+            files[name] = encode_png(map_sheet(stage))
     return files
 
 

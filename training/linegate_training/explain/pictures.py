@@ -67,12 +67,6 @@ def raw_heat(heat: HeatMap, side: int = _MAP_SIDE) -> UInt8Array:
     return drawn.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def to_png(picture: UInt8Array) -> bytes:
-    """Return a BGR picture as the bytes of a PNG file."""
-    _, content = cv2.imencode(".png", picture)
-    return content.tobytes()
-
-
 def _coloured(values: Float32Array) -> UInt8Array:
     return cv2.applyColorMap(_stretch(values), cv2.COLORMAP_VIRIDIS).view(np.uint8)
 
