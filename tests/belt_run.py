@@ -19,6 +19,7 @@ from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.model import Model
 from linegate_runtime.record import PartRow
 from linegate_runtime.testing import MjpegServer, UnevenBelt
+from linegate_runtime.testing.belt import Passage
 
 TRAINED = Path(__file__).parent / "data" / "tiny.linegate"
 
@@ -127,10 +128,10 @@ def _outcome(belt: UnevenBelt, rows: Sequence[PartRow], start_s: float) -> BeltO
             for part, passage in enumerate(passages)
             if passage.first <= frame <= passage.last + _SLACK_FRAMES
         ]
-        owner = _owner(owners, found)
+        owner = _owner(owners, passages, frame, row.frames_voted)
         if owner in found:
             found[owner].append((row, frame))
-        elif not owners:
+        elif owner is None:
             strays += 1
     single = {part: given[0] for part, given in found.items() if len(given) == 1}
     return BeltOutcome(
@@ -144,10 +145,20 @@ def _outcome(belt: UnevenBelt, rows: Sequence[PartRow], start_s: float) -> BeltO
     )
 
 
-def _owner(owners: Sequence[int], found: dict[int, list[tuple[PartRow, float]]]) -> int | None:
-    """Return the part that a verdict is of: parts are judged in their order, each once."""
-    waiting = [part for part in owners if part in found and not found[part]]
-    return min(waiting or owners, default=None)
+def _owner(
+    owners: Sequence[int], passages: Sequence[Passage], frame: float, voted: int
+) -> int | None:
+    """Return which of the parts in view a verdict is of: the one that should have it by now.
+
+    A second verdict of a part must not be given to a neighbour that has none, so what the
+    others have does not count.
+    """
+
+    def surprise(part: int) -> float:
+        passage = passages[part]
+        return abs(frame - min(passage.first + voted - 1, passage.last))
+
+    return min(owners, key=surprise, default=None)
 
 
 def _frame_of(row: PartRow, start_s: float) -> float:

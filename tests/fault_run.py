@@ -17,6 +17,7 @@ import numpy as np
 from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.record import PartRow
 from linegate_runtime.testing import MjpegServer, StreamFault
+from tests.rtsp_server import RtspServer
 
 ON_ITS_WAY_S = 0.25
 """A verdict so long after the fault began may be on a frame from before."""
@@ -66,7 +67,9 @@ class WatchedRun:
         engine: of the bundle.
     """
 
-    def __init__(self, camera: MjpegServer, bundle: Path, folder: Path, engine: str) -> None:
+    def __init__(
+        self, camera: MjpegServer | RtspServer, bundle: Path, folder: Path, engine: str
+    ) -> None:
         self._camera = camera
         config = folder / "line.toml"
         config.write_text(
@@ -135,13 +138,15 @@ class WatchedRun:
         return min(found, key=lambda row: row.monotonic_ns)
 
 
-def _break(camera: MjpegServer, fault: Break) -> None:
+def _break(camera: MjpegServer | RtspServer, fault: Break) -> None:
     if fault in (Break.KILLED, Break.RESTARTED):
         camera.kill()
     elif fault is Break.HUNG:
         camera.hang()
-    else:
+    elif isinstance(camera, MjpegServer):
         camera.spoil(StreamFault(fault.value))
+    else:
+        raise TypeError(f"expected a camera that can be spoiled by {fault}, got {camera}")
 
 
 def _captured_ns(row: PartRow) -> int:

@@ -2,8 +2,8 @@
 
 Every peer takes a 640x480 BGR uint8 frame to a verdict, in a process of its own and with one
 thread: linegate to the row that goes on record (trigger, region, resize, colour, engine,
-policy), the others to a probability held against the same thresholds. MobileNetV2, width 0.35
-at 96 pixels and full width at 224, int8, exported by linegate; MediaPipe gets linegate's file
+policy), the others to a probability held against the same thresholds. MobileNetV2 at 96 and at
+224 pixels, full width, int8, exported by linegate; MediaPipe gets linegate's file
 for other programs, cv2.dnn the float32 ONNX model, for it runs none of the int8 files. One
 peer, the bare engine, is no way to a verdict: only its invoke counts, and it is the bound.
 

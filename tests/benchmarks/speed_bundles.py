@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from linegate_bundle.bundle import write_bundle
+from linegate_bundle.bundle import Bundle, write_bundle
+from linegate_bundle.errors import BundleError
 from linegate_bundle.manifest import (
     Colour,
     DecisionPolicy,
@@ -23,6 +24,7 @@ from linegate_bundle.manifest import (
     VoteMethod,
     VotePolicy,
 )
+from linegate_runtime import __version__
 from linegate_runtime.backends import BACKENDS
 from tests.benchmarks.bench import FOLDER
 from tests.support import GOOD_AND_BRIGHT, tiny_manifest
@@ -55,9 +57,11 @@ LARGEST = NETS[1]
 
 
 def bundle_of(net: SpeedNet, vote_frames: int = 1, folder: Path = FOLDER / "speed") -> Path:
-    """Return the bundle of a network, made if it is not there yet."""
+    """Return the bundle of a network, made if it is not there or of an older schema."""
     path = folder / f"mobilenet-v2-{net.side}-{net.alpha}-{vote_frames}.linegate"
-    if not path.exists():
+    try:
+        Bundle.open(path, __version__).close()
+    except BundleError:
         folder.mkdir(parents=True, exist_ok=True)
         _make(net, vote_frames, path)
     return path

@@ -13,7 +13,6 @@ from linegate_runtime.capture_protocol import Checks, Request
 from linegate_runtime.geometry import Size
 from linegate_runtime.sources import SourceOptions
 from linegate_runtime.testing import Belt
-from linegate_runtime.testing.mjpeg_server import FrameAt
 
 
 def fake_camera(address: str = "64x48@100") -> Request:
@@ -41,7 +40,7 @@ def even_picture(value: int, width: int = 64, height: int = 48) -> UInt8Array:
     return np.full((height, width, 3), value, np.uint8)
 
 
-def showing(value: int) -> FrameAt:
+def showing(value: int) -> Callable[[float], UInt8Array]:
     """Return what a camera before an even grey shows, at any time."""
 
     def frame_at(seconds: float) -> UInt8Array:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from linegate_bundle.command import Command
-from linegate_runtime.commands.arguments import positive_integer, region, seconds, size
+from linegate_runtime.commands.arguments import positive_integer, seconds
+from linegate_runtime.commands.scene_options import add_scene
 from linegate_runtime.signals import listen_to_signals
 
 if TYPE_CHECKING:
@@ -39,14 +40,7 @@ _TICK_S = 0.25
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    camera = parser.add_argument_group("camera and trigger, as for `linegate run`")
-    camera.add_argument("--camera", metavar="ADDRESS", help="what to open")
-    camera.add_argument("--source", metavar="NAME", help="how (default: by the address)")
-    camera.add_argument("--trigger", metavar="NAME", help="presence (default) or another")
-    camera.add_argument("--empty", type=Path, metavar="PICTURE", help="the scene without parts")
-    camera.add_argument("--part-size", type=size, metavar="WxH", help="crop around a part")
-    camera.add_argument("--region", type=region, metavar="X,Y,W,H", help="look only there")
-    camera.add_argument("--config", type=Path, metavar="FILE", help="TOML file with all of this")
+    add_scene(parser)
     view = parser.add_argument_group("view")
     view.add_argument(
         "--listen",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from linegate_bundle.command import Command
-from linegate_runtime.commands.arguments import positive_integer, region, seconds, size
+from linegate_runtime.commands.arguments import positive_integer, seconds
+from linegate_runtime.commands.scene_options import add_scene
 from linegate_runtime.signals import listen_to_signals
 
 if TYPE_CHECKING:
@@ -31,42 +32,7 @@ good, the line goes on with the one it has."""
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the .linegate file")
-    camera = parser.add_argument_group("camera")
-    camera.add_argument(
-        "--camera",
-        metavar="ADDRESS",
-        help="http://, rtsp://, a device number, csi:0, a video file, a folder of images or a "
-        "recording",
-    )
-    camera.add_argument(
-        "--source",
-        metavar="NAME",
-        help="mjpeg, opencv, picamera2, folder, replay or fake (default: by the address)",
-    )
-    parts = parser.add_argument_group("parts")
-    parts.add_argument(
-        "--trigger",
-        metavar="NAME",
-        help="presence (default), continuous, interval, gpio or an added trigger",
-    )
-    parts.add_argument(
-        "--empty",
-        type=Path,
-        metavar="PICTURE",
-        help="the scene without parts (default: learned from the first frames)",
-    )
-    parts.add_argument(
-        "--part-size",
-        type=size,
-        metavar="WxH",
-        help="crop of this size in pixels, centred on the part (default: the part's own edges)",
-    )
-    parts.add_argument(
-        "--region",
-        type=region,
-        metavar="X,Y,W,H",
-        help="look only there, in pixels (default: the whole frame)",
-    )
+    add_scene(parser)
     engine = parser.add_argument_group("engine")
     engine.add_argument(
         "--engine", metavar="NAME", help="tflite (default), onnx or an added engine"
@@ -92,7 +58,6 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let [verdict] of the configuration be looser than the bundle; every row says so",
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with all of this")
     parser.add_argument(
         "--parts", type=positive_integer, metavar="N", help="end after so many parts"
     )

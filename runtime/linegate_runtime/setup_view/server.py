@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,8 @@ _BOUNDARY = "linegate"
 
 _MOST_STREAMS = 8
 """Each browser that looks at a camera holds a thread and a connection."""
+
+_MOST_CONNECTIONS = 4 * _MOST_STREAMS
 
 _SEND_LIMIT_S = 10.0
 """A browser that takes no picture for so long is gone."""
@@ -132,6 +134,21 @@ class _Server(http.server.ThreadingHTTPServer):
         super().__init__(address, handler)
         self.is_over = threading.Event()
         self.streams = threading.BoundedSemaphore(_MOST_STREAMS)
+        self._connections = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own; more connections at once than a few are refused."""
+        if not self._connections.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for the next."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a browser that goes in the middle of an answer is no error of ours."""

@@ -14,6 +14,7 @@ import numpy as np
 from linegate_bundle.errors import CameraError, ConfigError
 from linegate_bundle.images import silence_opencv
 from linegate_runtime.sources.base import SETTINGS, Captured, Source, SourceOptions, check_settings
+from linegate_runtime.sources.stream_clock import StreamClock
 from linegate_runtime.sources.v4l2 import open_device
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class OpenCvSource(Source):
         check_settings(type(self), options)
         self._options = options
         self._buffer: UInt8Array | None = None
+        self._clock = StreamClock()
         started = time.monotonic()
         _quieten(options)
         if _scheme(options.address) in _STREAMS:
@@ -74,7 +76,7 @@ class OpenCvSource(Source):
                 f"expected a frame within {self._options.read_timeout_s:g} s, the stream ended "
                 f"or fell silent after {time.monotonic() - started:.1f} s"
             )
-        monotonic_ns = time.monotonic_ns()
+        monotonic_ns = self._taken_ns(time.monotonic_ns())
         decoded, pixels = self._capture.retrieve(self._buffer)
         if not decoded:
             raise CameraError("expected a frame, got data that cannot be decoded")
@@ -88,6 +90,12 @@ class OpenCvSource(Source):
     def close(self) -> None:
         """See :meth:`Source.close`."""
         self._capture.release()
+
+    def _taken_ns(self, now_ns: int) -> int:
+        """Return when the frame would have come had nothing held it back."""
+        # Of USB cameras the kernel's own stamp, of streams the sender's.
+        stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        return self._clock.taken_ns(now_ns, round(stamp_ms * 1e6))
 
 
 def _scheme(address: str) -> str:
