@@ -21,6 +21,9 @@ _CLOCK = 90_000
 _PACKET = 1_400
 _JPEG_PAYLOAD = 26
 _LOOK_UP_S = 0.05
+_OFFSET_S = 100.0
+"""Cameras count from any number."""
+
 _MARKER = 0x80
 
 
@@ -34,6 +37,8 @@ class RtspServer:
 
     Attributes:
         sent: how many frames were put into a connection.
+        late_s: frames come so much later than they were taken; a connection that is there when
+            it rises waits for that long.
     """
 
     def __init__(self, frame_at: Callable[[float], UInt8Array], fps: float = 30.0) -> None:
@@ -48,6 +53,7 @@ class RtspServer:
         self._dead = threading.Event()
         self._threads: list[threading.Thread] = []
         self.sent = 0
+        self.late_s = 0.0
 
     @property
     def address(self) -> str:
@@ -144,6 +150,7 @@ class RtspServer:
         sequence = 0
         begun = time.monotonic()
         number = 0
+        late_s = self.late_s
         while not self._is_away():
             number += 1
             due = begun + number / self._fps
@@ -151,8 +158,11 @@ class RtspServer:
             while not self._flowing.wait(_LOOK_UP_S):
                 if self._is_away():
                     return
+            if self.late_s > late_s:
+                time.sleep(self.late_s - late_s)
+                late_s = self.late_s
             jpeg = encode_jpeg(self._frame_at(time.monotonic() - self._start), 90)
-            stamp = round((time.monotonic() - begun) * _CLOCK)
+            stamp = round((time.monotonic() - begun - late_s + _OFFSET_S) * _CLOCK)
             for packet in _packets(jpeg, stamp, sequence):
                 connection.sendall(b"$\x00" + struct.pack(">H", len(packet)) + packet)
                 sequence = (sequence + 1) & 0xFFFF

@@ -18,12 +18,12 @@ _SILENT = 0
 _LOOKED_AT = 64
 """So many rows and columns of a picture tell whether it shows colour."""
 
-_VISIBLE = 12
-"""By so many grey levels the channels of a pixel differ whose colour can be seen. Lossy
-compression makes less of a grey picture."""
+_DIFFERENT = 3
+"""Channels of a grey picture differ by no more, whatever it was coded with."""
 
 _COLOURED_SHARE = 0.005
-"""Of a picture that shows colour more than this share of the pixels do."""
+"""In a colour camera's picture more than this share of the pixels have channels that differ."""
+
 _JPEG_START = b"\xff\xd8"
 _JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
 _JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -106,16 +106,24 @@ def encode_png(image: UInt8Array, compression: int = 1) -> bytes:
     return _encode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, compression])
 
 
-def shows_colour(image: UInt8Array) -> bool:
-    """Say whether a picture shows colour that can be seen; a grey camera's never do.
+def coloured_share(image: UInt8Array, least: int) -> float:
+    """Return the share of a picture's pixels whose channels differ by so many grey levels.
+
+    A grey camera's pictures have none, a colour camera's some even of grey things.
 
     Args:
         image: uint8 of shape ``(height, width, 3)``; of a large one some pixels are looked at.
+        least: in grey levels.
     """
     height, width = image.shape[:2]
     some = image[:: max(1, height // _LOOKED_AT), :: max(1, width // _LOOKED_AT)]
     spread = some.max(axis=2) - some.min(axis=2)
-    return bool(np.count_nonzero(spread >= _VISIBLE) > _COLOURED_SHARE * spread.size)
+    return float(np.count_nonzero(spread >= least) / spread.size)
+
+
+def shows_colour(image: UInt8Array) -> bool:
+    """Say whether a colour camera took a picture, uint8 of shape ``(height, width, 3)``."""
+    return coloured_share(image, _DIFFERENT) > _COLOURED_SHARE
 
 
 def find_images(folder: Path) -> list[Path]:

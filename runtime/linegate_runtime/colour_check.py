@@ -1,18 +1,26 @@
-"""Do the camera's pictures show colour, as those that the model was trained on did?
+"""Are the pictures of a colour camera or of a grey one, as those of the training were?
 
 A model that learned from a colour camera sees something else when the camera is a grey
-one, or turns grey at night; its answers still look like answers.
+one, or turns grey at night; its answers still look like answers. Only what is clear is
+complained about: no colour at all where all pictures had some, or much where none had any.
 """
 
 from collections.abc import Sequence
 
 from linegate_bundle.errors import ConfigError
-from linegate_bundle.images import shows_colour
+from linegate_bundle.images import coloured_share
 from linegate_bundle.manifest import Manifest
 from linegate_bundle.preprocess import UInt8Array
 
 _SURE = 0.99
 """Where at least such a share of the training's pictures is alike, others do not fit."""
+
+_NONE, _ANY = 0.0005, 3
+"""A picture is grey if fewer than this share of its pixels differ by so many levels."""
+
+_MUCH, _PLAIN = 0.05, 12
+"""A picture is coloured if more than this share of its pixels differ by so many levels; less
+comes from light and white balance."""
 
 _PERIOD_NS = 1_000_000_000
 """Once it is known what the pictures show, one is looked at so often."""
@@ -25,7 +33,7 @@ class ColourCheck:
     """Looks now and then at what the model is shown.
 
     Attributes:
-        shows: whether the newest pictures show colour; None before that is known.
+        shows: whether the newest pictures show colour; None where that is not clear.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -42,15 +50,22 @@ class ColourCheck:
         """
         if not crops or (self._due_ns is not None and now_ns < self._due_ns):
             return
-        seen = shows_colour(crops[0])
-        if self._expected is None or seen is self._expected:
+        seen = clear_colour(crops[0])
+        if None in (seen, self._expected) or seen is self._expected:
             self.shows, self._others = seen, 0
             self._due_ns = now_ns + _PERIOD_NS
             return
         self._others += 1
         self._due_ns = None
         if self._others >= _PATIENCE:
-            raise ConfigError(mismatch(self._expected))
+            raise ConfigError(mismatch(not seen))
+
+
+def clear_colour(picture: UInt8Array) -> bool | None:
+    """Return whether a BGR uint8 picture is coloured (True) or grey (False); None if neither."""
+    if coloured_share(picture, _ANY) < _NONE:
+        return False
+    return True if coloured_share(picture, _PLAIN) > _MUCH else None
 
 
 def expects_colour(manifest: Manifest) -> bool | None:

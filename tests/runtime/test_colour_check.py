@@ -16,7 +16,7 @@ from linegate_bundle.images import decode_image, encode_jpeg, shows_colour
 from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime import __version__
 from linegate_runtime.cli import main
-from linegate_runtime.colour_check import ColourCheck
+from linegate_runtime.colour_check import ColourCheck, clear_colour
 from linegate_runtime.frame import Frame
 from linegate_runtime.inspector import Inspector, Region
 from linegate_runtime.judge import Judge, Stamp
@@ -45,8 +45,24 @@ def test_noise_of_lossy_compression_is_no_colour_and_a_small_coloured_part_is() 
     grey = cv2.GaussianBlur(grey, (0, 0), 3).view(np.uint8)
     grey = decode_image(encode_jpeg(grey, 60))
     assert not shows_colour(grey)
-    grey[200:260, 300:360] = (0, 60, 200)
-    assert shows_colour(grey)
+    assert clear_colour(grey) is False
+    coloured = grey.copy()
+    coloured[200:260, 300:360] = (0, 60, 200)
+    assert shows_colour(coloured)
+    assert clear_colour(coloured) is None
+    coloured[:, 300:360] = (0, 60, 200)
+    assert clear_colour(coloured) is True
+
+
+def test_grey_things_before_a_colour_camera_are_neither_grey_nor_coloured() -> None:
+    rng = np.random.default_rng(0)
+    seen = rng.normal((118, 120, 123), 2.0, (480, 640, 3)).clip(0, 255).astype(np.uint8)
+    assert shows_colour(seen)
+    assert clear_colour(seen) is None
+    for coloured in (0.0, 1.0):
+        one = check(coloured)
+        for number in range(30):
+            one.look([seen], number * S)
 
 
 @pytest.mark.parametrize(("coloured", "other"), [(1.0, GREY), (0.0, COLOURED)])
@@ -141,10 +157,11 @@ def test_a_line_does_not_go_on_before_a_camera_of_the_other_kind(
 def test_pictures_from_disk_of_the_other_kind_are_counted(
     tmp_path: Path, coloured_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, picture in (("grey", GREY), ("coloured", COLOURED)):
+    pictures = {"grey": GREY, "coloured": COLOURED, "tinted": GREY + np.uint8([0, 4, 8])}
+    for name, picture in pictures.items():
         cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
-    paths = [str(tmp_path / f"{name}.png") for name in ("grey", "coloured")]
+    paths = [str(tmp_path / f"{name}.png") for name in pictures]
     assert main(["classify", str(coloured_bundle), *paths, "--engine", "fake", "--json"]) == 0
     told = capsys.readouterr()
-    assert len([json.loads(line) for line in told.out.splitlines()]) == 2
+    assert len([json.loads(line) for line in told.out.splitlines()]) == 3
     assert "1 of them are grey ones" in told.err

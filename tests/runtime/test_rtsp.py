@@ -90,6 +90,22 @@ def test_a_capture_keeps_up_with_the_camera() -> None:
     assert sorted(ages_s)[5] < 0.2
 
 
+def test_a_camera_whose_frames_come_late_for_good_is_opened_again() -> None:
+
+    with RtspServer(changing_picture) as camera:
+        request = Request(source="opencv", options=options(camera.address))
+        with Capture(request) as capture:
+            assert capture.next_frame(10) is not None
+            camera.late_s = 0.8
+            deadline = time.monotonic() + 15
+            while capture.counts.restarts == 0 and time.monotonic() < deadline:
+                frame = capture.next_frame(0.1)
+                assert frame is None or time.monotonic_ns() - frame.monotonic_ns < 6e8
+            assert capture.counts.restarts == 1
+            assert capture.counts.stale > 10
+            assert capture.next_frame(10) is not None
+
+
 @pytest.mark.parametrize("fault", [Break.KILLED, Break.HUNG])
 def test_no_verdict_while_a_stream_is_broken_and_one_soon_after(
     tmp_path: Path, bundle_path: Path, fault: Break
