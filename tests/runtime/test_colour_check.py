@@ -157,7 +157,7 @@ def test_a_line_does_not_go_on_before_a_camera_of_the_other_kind(
 def test_pictures_from_disk_of_the_other_kind_are_counted(
     tmp_path: Path, coloured_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pictures = {"grey": GREY, "coloured": COLOURED, "tinted": GREY + np.uint8([0, 4, 8])}
+    pictures = {"grey": GREY, "coloured": COLOURED, "tinted": GREY + np.array([0, 4, 8], np.uint8)}
     for name, picture in pictures.items():
         cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
     paths = [str(tmp_path / f"{name}.png") for name in pictures]
