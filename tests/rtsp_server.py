@@ -21,6 +21,7 @@ _CLOCK = 90_000
 _PACKET = 1_400
 _JPEG_PAYLOAD = 26
 _LOOK_UP_S = 0.05
+_SEND_LIMIT_S = 2.0
 _OFFSET_S = 100.0
 """Cameras count from any number."""
 
@@ -34,16 +35,20 @@ class RtspServer:
         frame_at: what the camera shows so many seconds after the start; width and height
             multiples of 16.
         fps: frames a second.
-
-    Attributes:
-        sent: how many frames were put into a connection.
-        late_s: frames come so much later than they were taken; a connection that is there when
-            it rises waits for that long.
+        kept: each connection begins with so many frames from before it.
+        stamped_fps: the stamps say that so many frames are taken a second; None the truth.
     """
 
-    def __init__(self, frame_at: Callable[[float], UInt8Array], fps: float = 30.0) -> None:
+    def __init__(
+        self,
+        frame_at: Callable[[float], UInt8Array],
+        fps: float = 30.0,
+        *,
+        kept: int = 0,
+        stamped_fps: float | None = None,
+    ) -> None:
         self._frame_at = frame_at
-        self._fps = fps
+        self.fps, self.kept, self.stamped_fps = fps, kept, stamped_fps
         self._start = time.monotonic()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -52,8 +57,6 @@ class RtspServer:
         self._over = threading.Event()
         self._dead = threading.Event()
         self._threads: list[threading.Thread] = []
-        self.sent = 0
-        self.late_s = 0.0
 
     @property
     def address(self) -> str:
@@ -97,6 +100,8 @@ class RtspServer:
             if not select.select([self._listener], [], [], _LOOK_UP_S)[0]:
                 continue
             connection, _ = self._listener.accept()
+            # A reader that has stopped must not keep the server from ending.
+            connection.settimeout(_SEND_LIMIT_S)
             if self._dead.is_set():
                 connection.close()
                 continue
@@ -133,7 +138,7 @@ class RtspServer:
         elif method == "DESCRIBE":
             body = (
                 "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=camera\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-                f"m=video 0 RTP/AVP {_JPEG_PAYLOAD}\r\na=framerate:{self._fps:g}\r\n"
+                f"m=video 0 RTP/AVP {_JPEG_PAYLOAD}\r\na=framerate:{self.fps:g}\r\n"
                 f"a=control:{self.address}/video\r\n"
             )
             lines = ["Content-Type: application/sdp", f"Content-Base: {self.address}/"]
@@ -147,26 +152,21 @@ class RtspServer:
         return ("\r\n".join(head) + "\r\n\r\n" + body).encode()
 
     def _play(self, connection: socket.socket) -> None:
-        sequence = 0
-        begun = time.monotonic()
-        number = 0
-        late_s = self.late_s
+        begun = time.monotonic() - self.kept / self.fps
+        number = sequence = 0
         while not self._is_away():
-            number += 1
-            due = begun + number / self._fps
+            due = begun + number / self.fps
             time.sleep(max(0.0, due - time.monotonic()))
             while not self._flowing.wait(_LOOK_UP_S):
                 if self._is_away():
                     return
-            if self.late_s > late_s:
-                time.sleep(self.late_s - late_s)
-                late_s = self.late_s
-            jpeg = encode_jpeg(self._frame_at(time.monotonic() - self._start), 90)
-            stamp = round((time.monotonic() - begun - late_s + _OFFSET_S) * _CLOCK)
-            for packet in _packets(jpeg, stamp, sequence):
+            # What was kept or held back is sent as fast as it goes, each picture as it was then.
+            jpeg = encode_jpeg(self._frame_at(due - self._start), 90)
+            counted_s = number / (self.stamped_fps or self.fps)
+            for packet in _packets(jpeg, round((counted_s + _OFFSET_S) * _CLOCK), sequence):
                 connection.sendall(b"$\x00" + struct.pack(">H", len(packet)) + packet)
                 sequence = (sequence + 1) & 0xFFFF
-            self.sent += 1
+            number += 1
 
 
 def _read_request(connection: socket.socket) -> str:

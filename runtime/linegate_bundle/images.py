@@ -15,14 +15,16 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 _SILENT = 0
 
-_LOOKED_AT = 64
-"""So many rows and columns of a picture tell whether it shows colour."""
+_AREAS = 16
+"""So many rows and columns of areas tell whether a picture is coloured."""
 
-_DIFFERENT = 3
-"""Channels of a grey picture differ by no more, whatever it was coded with."""
+_GREY_SPREAD = 2
+"""Mean channels of a grey area differ by no more, whatever the picture was coded with."""
 
-_COLOURED_SHARE = 0.005
-"""In a colour camera's picture more than this share of the pixels have channels that differ."""
+_VIVID_SPREAD, _VIVID_SHARE, _VIVID_AREAS = 24, 0.25, 0.02
+"""Mean channels of a coloured area differ by so many levels and by this share of the highest, and
+of a coloured picture more than this share of the areas are so. Lamps and white balance make
+less of grey things."""
 
 _JPEG_START = b"\xff\xd8"
 _JPEG_END, _JPEG_SCAN = 0xD9, 0xDA
@@ -106,24 +108,23 @@ def encode_png(image: UInt8Array, compression: int = 1) -> bytes:
     return _encode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, compression])
 
 
-def coloured_share(image: UInt8Array, least: int) -> float:
-    """Return the share of a picture's pixels whose channels differ by so many grey levels.
+def clear_colour(image: UInt8Array) -> bool | None:
+    """Say whether a picture is clearly coloured (True), or grey throughout (False), or neither.
 
-    A grey camera's pictures have none, a colour camera's some even of grey things.
+    A grey camera's pictures are grey throughout. Those of a colour camera are coloured, or
+    neither: of grey things they show the light's colour, which changes.
 
     Args:
-        image: uint8 of shape ``(height, width, 3)``; of a large one some pixels are looked at.
-        least: in grey levels.
+        image: uint8 of shape ``(height, width, 3)``; areas are looked at, so noise is nothing.
     """
-    height, width = image.shape[:2]
-    some = image[:: max(1, height // _LOOKED_AT), :: max(1, width // _LOOKED_AT)]
-    spread = some.max(axis=2) - some.min(axis=2)
-    return float(np.count_nonzero(spread >= least) / spread.size)
-
-
-def shows_colour(image: UInt8Array) -> bool:
-    """Say whether a colour camera took a picture, uint8 of shape ``(height, width, 3)``."""
-    return coloured_share(image, _DIFFERENT) > _COLOURED_SHARE
+    areas = cv2.resize(image, (_AREAS, _AREAS), interpolation=cv2.INTER_AREA).astype(np.int16)
+    first, second, third = areas[..., 0], areas[..., 1], areas[..., 2]
+    highest = np.maximum(np.maximum(first, second), third)
+    spread = highest - np.minimum(np.minimum(first, second), third)
+    if spread.max() <= _GREY_SPREAD:
+        return False
+    vivid = (spread >= _VIVID_SPREAD) & (spread > _VIVID_SHARE * highest)
+    return True if np.count_nonzero(vivid) > _VIVID_AREAS * vivid.size else None
 
 
 def find_images(folder: Path) -> list[Path]:

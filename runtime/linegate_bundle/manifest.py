@@ -346,8 +346,8 @@ class Provenance(Schema, frozen=True):
     """Where the model comes from: enough to repeat the run.
 
     Attributes:
-        coloured: share of the training's pictures that show colour; None where it does not
-            matter, for the model sees grey whatever it is shown.
+        coloured: whether the training's pictures were clearly coloured (True) or grey throughout
+            (False); None if they were neither, too few to say, or the model sees grey anyway.
     """
 
     network: str
@@ -356,7 +356,7 @@ class Provenance(Schema, frozen=True):
     data_sha256: Sha256
     split_sha256: Sha256
     images: dict[str, int]
-    coloured: Fraction | None
+    coloured: bool | None
     versions: dict[str, str]
 
 

@@ -27,7 +27,6 @@ from linegate_bundle.atomic import write_atomic
 from linegate_bundle.errors import DataError
 from linegate_bundle.manifest import (
     Activation,
-    Fraction,
     Label,
     PreprocessSpec,
     Schema,
@@ -110,7 +109,7 @@ class RunRecord(Schema, frozen=True):
     data_sha256: Sha256
     split_sha256: Sha256
     model_sha256: Sha256
-    coloured: Fraction | None
+    coloured: bool | None
     configuration: dict[str, str | int | float | bool | None]
     versions: dict[str, str]
 

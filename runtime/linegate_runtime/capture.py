@@ -45,9 +45,6 @@ _REPEAT_S = 5.0
 _STALE_S = 0.5
 """A live frame that waited longer than this is not used."""
 
-_LATE_S = 2.0
-"""A live camera whose frames are all too old for so long is opened again."""
-
 _WAITED_S = 0.02
 """A frame that waited longer than this for its turn is exchanged for a newer one."""
 
@@ -120,7 +117,6 @@ class Capture:
         self._restart_at = 0.0
         self._complaint = ("", 0.0)
         self._skipped = (0, 0)
-        self._late_since: float | None = None
 
     def start(self) -> None:
         """Start the camera's process; returns at once."""
@@ -188,7 +184,6 @@ class Capture:
                 self.counts.frames += 1
                 self._last_number = frame.number
                 return frame
-            self._give_up_if_late(child)
         return None
 
     def next_frame(self, timeout_s: float) -> Frame | None:
@@ -216,24 +211,11 @@ class Capture:
         self.close()
 
     def _is_fresh(self, child: CaptureProcess, frame: Frame) -> bool:
-        now_ns = time.monotonic_ns()
-        if child.live and now_ns - frame.monotonic_ns > _STALE_S * 1e9:
+        age_s = (time.monotonic_ns() - frame.monotonic_ns) / 1e9
+        if child.live and age_s > _STALE_S:
             self.counts.stale += 1
-            self._late_since = self._late_since or now_ns / 1e9
             return False
-        self._late_since = None
         return frame.number > self._last_number
-
-    def _give_up_if_late(self, child: CaptureProcess) -> None:
-        """Let a camera go whose frames are too old again and again: it will not catch up."""
-        if self._late_since is None or time.monotonic() - self._late_since < _LATE_S:
-            return
-        self._late_since = None
-        text = (
-            f"expected new frames, all came more than {_STALE_S:g} s late for {_LATE_S:g} s; "
-            "the network or this machine is too slow for its size and rate"
-        )
-        self._lose(child, CameraError(text))
 
     def _note(self, child: CaptureProcess, event: Event) -> None:
         if isinstance(event, FrameReady | Failed):

@@ -8,9 +8,8 @@ import msgspec
 
 from linegate_bundle.decide import Decision, decide
 from linegate_bundle.errors import DataError
-from linegate_bundle.images import IMAGE_SUFFIXES, find_images, read_image
-from linegate_bundle.preprocess import UInt8Array
-from linegate_runtime.colour_check import clear_colour, expects_colour
+from linegate_bundle.images import IMAGE_SUFFIXES, clear_colour, find_images, read_image
+from linegate_bundle.preprocess import Preprocessor, UInt8Array
 from linegate_runtime.model import Model
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mjpeg", ".mkv", ".mov", ".mp4", ".webm"})
@@ -52,7 +51,8 @@ def classify(model: Model, paths: Sequence[Path], every: int = 1) -> Iterator[Cl
         DataError: a path does not exist, or a folder holds no image.
     """
     manifest = model.manifest
-    expected = expects_colour(manifest)
+    expected = manifest.provenance.coloured
+    preprocess = Preprocessor(manifest.preprocess)
     for path in expand(paths):
         frames = _frames(path, every)
         while True:
@@ -68,7 +68,8 @@ def classify(model: Model, paths: Sequence[Path], every: int = 1) -> Iterator[Cl
                 frame=number,
                 decision=decide(model.probabilities(frame), manifest.labels, manifest.policy),
                 error=None,
-                is_of_other_colour=expected is not None and clear_colour(frame) is (not expected),
+                is_of_other_colour=expected is not None
+                and clear_colour(preprocess(frame)) is (not expected),
             )
 
 

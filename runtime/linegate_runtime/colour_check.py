@@ -1,82 +1,93 @@
 """Are the pictures of a colour camera or of a grey one, as those of the training were?
 
-A model that learned from a colour camera sees something else when the camera is a grey
+A model that learned from coloured pictures sees something else when the camera is a grey
 one, or turns grey at night; its answers still look like answers. Only what is clear is
-complained about: no colour at all where all pictures had some, or much where none had any.
+complained about: grey throughout where all pictures were coloured, or the reverse.
 """
 
-from collections.abc import Sequence
+import logging
 
 from linegate_bundle.errors import ConfigError
-from linegate_bundle.images import coloured_share
+from linegate_bundle.images import clear_colour
 from linegate_bundle.manifest import Manifest
-from linegate_bundle.preprocess import UInt8Array
+from linegate_bundle.preprocess import Preprocessor, UInt8Array
 
-_SURE = 0.99
-"""Where at least such a share of the training's pictures is alike, others do not fit."""
-
-_NONE, _ANY = 0.0005, 3
-"""A picture is grey if fewer than this share of its pixels differ by so many levels."""
-
-_MUCH, _PLAIN = 0.05, 12
-"""A picture is coloured if more than this share of its pixels differ by so many levels; less
-comes from light and white balance."""
+_LOG = logging.getLogger(__name__)
 
 _PERIOD_NS = 1_000_000_000
-"""Once it is known what the pictures show, one is looked at so often."""
+"""While the pictures fit, one is looked at so often; while they do not, each."""
+
+_PATIENCE_NS = 3_000_000_000
+"""A camera none of whose first pictures fits for so long is a wrong one."""
 
 _PATIENCE = 10
-"""So many pictures in a row must be of the other kind."""
+"""So many of them at least."""
+
+_REPEAT_NS = 10_000_000_000
+"""The same complaint is logged again after so long only."""
 
 
 class ColourCheck:
-    """Looks now and then at what the model is shown.
+    """Looks now and then at what the model is shown; pictures that do not fit are no votes.
+
+    Args:
+        manifest: of the bundle.
 
     Attributes:
-        shows: whether the newest pictures show colour; None where that is not clear.
+        shows: what the camera clearly showed last: colour (True) or grey; None before that.
     """
 
     def __init__(self, manifest: Manifest) -> None:
         self.shows: bool | None = None
-        self._expected = expects_colour(manifest)
+        self._has_fitted = False
         self._others = 0
-        self._due_ns: int | None = None
+        self._others_since_ns = 0
+        self._due_ns = 0
+        self._told_ns: int | None = None
+        self.expect(manifest)
 
-    def look(self, crops: Sequence[UInt8Array], now_ns: int) -> None:
-        """Look at pictures, BGR uint8, if it is time.
+    def expect(self, manifest: Manifest) -> None:
+        """Hold what comes against another bundle."""
+        self._expected = manifest.provenance.coloured
+        self._preprocess = Preprocessor(manifest.preprocess)
+        self._due_ns = 0
+
+    def fits(self, crop: UInt8Array, now_ns: int) -> bool:
+        """Say whether a picture, BGR uint8, may be judged; looks at it if it is time.
 
         Raises:
-            ConfigError: too many in a row are of the other kind.
+            ConfigError: none has fitted from the start.
         """
-        if not crops or (self._due_ns is not None and now_ns < self._due_ns):
-            return
-        seen = clear_colour(crops[0])
-        if None in (seen, self._expected) or seen is self._expected:
-            self.shows, self._others = seen, 0
+        if self._expected is None or now_ns < self._due_ns:
+            return True
+        seen = clear_colour(self._preprocess(crop))
+        if seen is not None:
+            self.shows = seen
+        if seen is None or seen is self._expected:
+            self._has_fitted, self._others = True, 0
             self._due_ns = now_ns + _PERIOD_NS
-            return
-        self._others += 1
-        self._due_ns = None
-        if self._others >= _PATIENCE:
-            raise ConfigError(mismatch(not seen))
-
-
-def clear_colour(picture: UInt8Array) -> bool | None:
-    """Return whether a BGR uint8 picture is coloured (True) or grey (False); None if neither."""
-    if coloured_share(picture, _ANY) < _NONE:
+            return True
+        self._complain(now_ns)
         return False
-    return True if coloured_share(picture, _PLAIN) > _MUCH else None
 
+    def objection(self, manifest: Manifest) -> str | None:
+        """Return why the camera's pictures are not for a bundle; None if they may be."""
+        expected = manifest.provenance.coloured
+        if self.shows is None or expected is None or self.shows is expected:
+            return None
+        return mismatch(expected)
 
-def expects_colour(manifest: Manifest) -> bool | None:
-    """Return whether the pictures of the training show colour; None if both do, or it is unknown.
-
-    A model that sees grey whatever it is shown does with both.
-    """
-    share = manifest.provenance.coloured
-    if share is None or 1 - _SURE < share < _SURE:
-        return None
-    return share >= _SURE
+    def _complain(self, now_ns: int) -> None:
+        if self._others == 0:
+            self._others_since_ns = now_ns
+        self._others += 1
+        text = mismatch(not self.shows)
+        is_long = now_ns - self._others_since_ns >= _PATIENCE_NS
+        if is_long and self._others >= _PATIENCE and not self._has_fitted:
+            raise ConfigError(text)
+        if self._told_ns is None or now_ns - self._told_ns >= _REPEAT_NS:
+            self._told_ns = now_ns
+            _LOG.error("%s; until then no picture counts, and parts get the default verdict", text)
 
 
 def mismatch(expected: bool, source: str = "the camera gives") -> str:  # noqa: FBT001 - a fact

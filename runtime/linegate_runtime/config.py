@@ -167,7 +167,7 @@ class RunConfig:
         )
 
     def most_frames(self, vote_frames: int | None = None) -> int | None:
-        """Return in how many frames each trigger shows a part at least; None without limits.
+        """Return the fewest frames that any trigger shows a part in; None without limits.
 
         Args:
             vote_frames: see :meth:`RegionConfig.trigger_options`.
@@ -175,6 +175,30 @@ class RunConfig:
         regions = [region for camera in self.cameras for region in camera.regions]
         limits = [region.trigger_options(vote_frames).most_frames for region in regions]
         return min((limit for limit in limits if limit is not None), default=None)
+
+    def check_folders(self, vote_frames: int) -> None:
+        """Refuse to take pictures of a folder for frames of one part unless that is said.
+
+        Args:
+            vote_frames: more than one.
+
+        Raises:
+            ConfigError: names the trigger.
+        """
+        problems = [
+            region.trigger.table.problem(
+                "frames",
+                f"expected how many pictures in a row show a part; those of a folder may be of "
+                f"different ones, and the policy votes over {vote_frames}. `linegate classify` "
+                "judges them one by one",
+            )
+            for camera in self.cameras
+            for region in camera.regions
+            if camera.request.source == "folder"
+            and region.trigger_options().most_frames is None
+            and region.trigger.kind == "continuous"
+        ]
+        refuse(list(dict.fromkeys(problems)))
 
     def check_plugins(self) -> None:
         """Check the options of all plug-ins; raise :class:`ConfigError` that names all mistakes."""

@@ -66,3 +66,5 @@ class Exchange:
             _LOG.error(
                 "the new bundle is not taken, the line goes on with the one it has: %s", error
             )
+        except Exception:  # noqa: BLE001 - this thread has nobody above it who could tell
+            _LOG.exception("the new bundle is not taken, the line goes on with the one it has")

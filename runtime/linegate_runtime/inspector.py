@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from linegate_runtime.colour_check import ColourCheck, expects_colour, mismatch
+from linegate_runtime.colour_check import ColourCheck
 from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
 from linegate_runtime.judge import Judge, Stamp
+from linegate_runtime.model import Seen
 from linegate_runtime.part import PartDecision, Parts
 from linegate_runtime.policy import LinePolicy
 from linegate_runtime.triggers import Sighting, Trigger
@@ -96,8 +97,8 @@ class Inspector:
         """Take the next frame.
 
         Raises:
-            ConfigError: the frame does not fit a trigger's configuration, or the camera's
-                pictures show colour and those of the training do not, or the reverse.
+            ConfigError: the frame does not fit a trigger's configuration, or from the start the
+                camera's pictures are coloured and those of the training grey, or the reverse.
             EngineError: the engine failed.
         """
         now_ns = self._clock()
@@ -142,11 +143,7 @@ class Inspector:
 
     def objection(self, judge: Judge) -> str | None:
         """Return why this camera's pictures are not for a judge; None if they are."""
-        expected = expects_colour(judge.model.manifest)
-        shows = self._colour.shows
-        if shows is None or expected is None or shows is expected:
-            return None
-        return mismatch(expected)
+        return self._colour.objection(judge.model.manifest)
 
     def use(self, judge: Judge) -> None:
         """Judge the parts that begin from now on by another model and policy.
@@ -156,7 +153,7 @@ class Inspector:
                 :meth:`let_go` says that it is not: no part is judged by two.
         """
         self._judges.append(judge)
-        self._colour = ColourCheck(judge.model.manifest)
+        self._colour.expect(judge.model.manifest)
         for _, parts in self._stations:
             parts.use(judge.policy)
 
@@ -180,20 +177,23 @@ class Inspector:
 
     def _judge(self, frame: Frame, found: Sequence["_Found"], judgements: list[Judgement]) -> None:
         """Run the model on all parts of a frame at once; ``judgements`` takes what is decided."""
+        if not self._colour.fits(_crop(frame.pixels, found[0].sighting.box), self._clock()):
+            return
+        seen: list[tuple[_Found, Seen]] = []
         for judge in self._judges:
             mine = found
             if len(self._judges) > 1:  # for a moment, after an exchange
                 mine = [one for one in found if one.policy is judge.policy]
             crops = [_crop(frame.pixels, one.sighting.box) for one in mine]
-            seen = judge.model.see_all(crops, with_map=self._class_maps)
-            now_ns = self._clock()
-            if judge is self._judges[-1]:
-                self._colour.look(crops, now_ns)
-            for one, given in zip(mine, seen, strict=True):
-                part = one.sighting.part
-                decided = one.parts.add(part, given, frame.number, frame.monotonic_ns, now_ns)
-                if decided is not None:
-                    judgements.append(self._judgement(one.region, decided))
+            given = judge.model.see_all(crops, with_map=self._class_maps)
+            seen += zip(mine, given, strict=True)
+        # Nothing is decided before all went well: a part without a row would be lost.
+        now_ns = self._clock()
+        for one, what in seen:
+            part = one.sighting.part
+            decided = one.parts.add(part, what, frame.number, frame.monotonic_ns, now_ns)
+            if decided is not None:
+                judgements.append(self._judgement(one.region, decided))
 
     def _judgement(self, region: Region, decided: PartDecision) -> Judgement:
         judge = next(one for one in self._judges if one.policy is decided.policy)

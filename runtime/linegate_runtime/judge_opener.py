@@ -57,6 +57,7 @@ class JudgeOpener:
 
     def _open(self, choose: Callable[[Bundle], Engine]) -> Judge:
         with Bundle.open(self._path, linegate_runtime.__version__) as bundle:
+            self._check_frames(bundle.manifest.policy.vote.frames)
             policy = line_policy(
                 bundle.manifest,
                 self._config.verdict,
@@ -65,6 +66,18 @@ class JudgeOpener:
             )
             stamp = Stamp.of(self._run, bundle, policy.origin)
             return Judge(self._open_model(bundle, *choose(bundle)), policy, stamp)
+
+    def _check_frames(self, voted: int) -> None:
+        """Refuse what a vote over so many frames cannot be made of."""
+        frames = self._config.verdict.frames or voted
+        limit = self._config.most_frames(self._vote_frames)
+        if self._vote_frames is not None and limit is not None and limit < frames:
+            raise ConfigError(
+                f"it votes over {frames} frames of a part, and the line's triggers were opened for "
+                f"{limit}; start the line anew to take it"
+            )
+        if frames > 1:
+            self._config.check_folders(frames)
 
     def _open_model(self, bundle: Bundle, engine: str, threads: int) -> Model:
         probe(bundle, engine, threads)

@@ -12,16 +12,18 @@ import pytest
 
 from linegate_bundle.bundle import Bundle, write_bundle
 from linegate_bundle.errors import ConfigError
-from linegate_bundle.images import decode_image, encode_jpeg, shows_colour
+from linegate_bundle.images import clear_colour, decode_image, encode_jpeg
+from linegate_bundle.manifest import Manifest, Verdict
 from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime import __version__
 from linegate_runtime.cli import main
-from linegate_runtime.colour_check import ColourCheck, clear_colour
+from linegate_runtime.colour_check import ColourCheck
 from linegate_runtime.frame import Frame
 from linegate_runtime.inspector import Inspector, Region
 from linegate_runtime.judge import Judge, Stamp
 from linegate_runtime.model import Model
 from linegate_runtime.policy import VerdictOptions, line_policy
+from linegate_runtime.reason import Reason
 from linegate_runtime.record import Access, Record
 from linegate_runtime.testing import MjpegServer
 from linegate_runtime.triggers.fake import FakeOptions, FakeTrigger
@@ -33,76 +35,76 @@ GREY = even_picture(120)
 COLOURED = np.full((48, 64, 3), (40, 80, 160), np.uint8)
 
 
-def check(coloured: float | None) -> ColourCheck:
+def with_colour(coloured: bool | None) -> Manifest:
     manifest = tiny_manifest()
     provenance = msgspec.structs.replace(manifest.provenance, coloured=coloured)
-    return ColourCheck(msgspec.structs.replace(manifest, provenance=provenance))
+    return msgspec.structs.replace(manifest, provenance=provenance)
 
 
-def test_noise_of_lossy_compression_is_no_colour_and_a_small_coloured_part_is() -> None:
+def test_a_picture_is_coloured_grey_or_neither() -> None:
     rng = np.random.default_rng(0)
     grey = np.repeat(rng.integers(0, 256, (480, 640, 1), np.uint8), 3, axis=2)
     grey = cv2.GaussianBlur(grey, (0, 0), 3).view(np.uint8)
     grey = decode_image(encode_jpeg(grey, 60))
-    assert not shows_colour(grey)
     assert clear_colour(grey) is False
+    assert clear_colour(np.zeros((9, 7, 3), np.uint8)) is False
     coloured = grey.copy()
-    coloured[200:260, 300:360] = (0, 60, 200)
-    assert shows_colour(coloured)
+    coloured[200:220, 300:320] = (0, 60, 200)
     assert clear_colour(coloured) is None
     coloured[:, 300:360] = (0, 60, 200)
     assert clear_colour(coloured) is True
 
 
-def test_grey_things_before_a_colour_camera_are_neither_grey_nor_coloured() -> None:
-    rng = np.random.default_rng(0)
-    seen = rng.normal((118, 120, 123), 2.0, (480, 640, 3)).clip(0, 255).astype(np.uint8)
-    assert shows_colour(seen)
-    assert clear_colour(seen) is None
-    for coloured in (0.0, 1.0):
-        one = check(coloured)
-        for number in range(30):
-            one.look([seen], number * S)
-
-
-@pytest.mark.parametrize(("coloured", "other"), [(1.0, GREY), (0.0, COLOURED)])
-def test_pictures_of_the_other_kind_are_complained_about_when_they_go_on(
-    coloured: float, other: UInt8Array
+@pytest.mark.parametrize("light", [(1, 1, 1), (0.97, 1, 1.05), (0.85, 1, 1.1)])
+def test_grey_things_before_a_colour_camera_are_not_coloured(
+    light: tuple[float, float, float],
 ) -> None:
-    fitting = GREY if other is COLOURED else COLOURED
-    one = check(coloured)
-    for _ in range(9):
-        one.look([other], 0)
-    one.look([fitting], 0)
-    assert one.shows is (fitting is COLOURED)
-    for number in range(9):
-        one.look([other], S + number)
+    rng = np.random.default_rng(0)
+    things = rng.integers(30, 220, (24, 32, 1)).repeat(20, 0).repeat(20, 1) * np.array(light)
+    seen = (things + rng.normal(0, 6.0, (480, 640, 3))).clip(0, 255).astype(np.uint8)
+    assert clear_colour(seen) is not True
+
+
+@pytest.mark.parametrize(("coloured", "other"), [(True, GREY), (False, COLOURED)])
+def test_a_camera_of_the_other_kind_is_an_error_from_the_start(
+    *, coloured: bool, other: UInt8Array
+) -> None:
+    one = ColourCheck(with_colour(coloured))
+    assert not any(one.fits(other, number * S // 30) for number in range(90))
     with pytest.raises(ConfigError, match="as those that the model was trained on"):
-        one.look([other], S + 9)
+        one.fits(other, 3 * S)
+    slow = ColourCheck(with_colour(coloured))
+    assert not any(slow.fits(other, number * S) for number in range(9))
+    with pytest.raises(ConfigError, match="as those that the model was trained on"):
+        slow.fits(other, 9 * S)
 
 
-def test_between_looks_nothing_is_looked_at() -> None:
-    one = check(1.0)
-    one.look([COLOURED], 0)
-    for _ in range(100):
-        one.look([GREY], S - 1)
-    assert one.shows is True
+def test_a_camera_that_turns_grey_gives_no_votes_until_it_turns_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = ColourCheck(with_colour(coloured=True))
+    assert one.fits(COLOURED, 0)
+    assert one.fits(GREY, S - 1)  # between two looks
+    assert not any(one.fits(GREY, S + number * S // 10) for number in range(300))
+    assert 3 <= len(caplog.messages) <= 4
+    assert "the camera gives grey ones" in caplog.text
+    assert one.fits(COLOURED, 40 * S)
 
 
-@pytest.mark.parametrize("coloured", [None, 0.5, 0.95])
-def test_a_model_that_knows_both_takes_both(coloured: float | None) -> None:
-    one = check(coloured)
-    for number in range(20):
-        one.look([GREY if number % 2 else COLOURED], number * S)
-    assert one.shows is False
+@pytest.mark.parametrize("coloured", [None, True, False])
+def test_what_is_neither_fits(coloured: bool | None) -> None:
+    tinted = GREY + np.array([0, 4, 8], np.uint8)
+    one = ColourCheck(with_colour(coloured))
+    assert all(one.fits(tinted.view(np.uint8), number * S) for number in range(20))
+    assert one.shows is None
 
 
 @pytest.fixture
 def coloured_bundle(tmp_path: Path) -> Path:
-    return with_share(tmp_path, 1.0)
+    return bundle_with(tmp_path, coloured=True)
 
 
-def with_share(folder: Path, coloured: float) -> Path:
+def bundle_with(folder: Path, *, coloured: bool | None) -> Path:
     path = tiny_bundle(folder / f"plain-{coloured}.linegate", vote_frames=1)
     with Bundle.open(path, __version__) as bundle:
         manifest = bundle.manifest
@@ -124,19 +126,36 @@ def grey_camera() -> Iterator[str]:
 
 def test_another_bundle_is_refused_for_the_colour_that_the_camera_shows(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
-        judges = [judge_for(stack, tmp_path, coloured) for coloured in (0.5, 0.0, 1.0)]
+        either, grey, coloured = (
+            judge_for(stack, tmp_path, coloured=one) for one in (None, False, True)
+        )
         region = Region("", FakeTrigger(FakeOptions(script=(1, 2))))
-        inspector = Inspector(judges[0], [region], clock=lambda: 0)
-        assert [inspector.objection(judge) for judge in judges] == [None, None, None]
+        inspector = Inspector(coloured, [region], clock=lambda: 0)
+        assert inspector.objection(grey) is None  # nothing is known yet
         inspector.inspect(Frame(number=1, monotonic_ns=0, taken_ns=0, pixels=COLOURED))
-        objections = [inspector.objection(judge) for judge in judges]
-    assert [objections[0], objections[2]] == [None, None]
-    assert objections[1] is not None
-    assert "expected pictures in grey" in objections[1]
+        for _ in range(2):
+            assert [inspector.objection(one) for one in (either, coloured)] == [None, None]
+            objection = inspector.objection(grey)
+            assert objection is not None
+            assert "expected pictures in grey" in objection
+            inspector.use(either)
 
 
-def judge_for(stack: contextlib.ExitStack, folder: Path, coloured: float) -> Judge:
-    bundle = stack.enter_context(Bundle.open(with_share(folder, coloured), __version__))
+def test_pictures_that_do_not_fit_are_no_votes(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        judge = judge_for(stack, tmp_path, coloured=True)
+        region = Region("", FakeTrigger(FakeOptions(script=(1, 0))))
+        inspector = Inspector(judge, [region], clock=lambda: 0)
+        inspector.inspect(Frame(number=1, monotonic_ns=0, taken_ns=0, pixels=GREY))
+        last = Frame(number=2, monotonic_ns=1, taken_ns=1, pixels=GREY)
+        (judgement,) = inspector.inspect(last).judgements
+    assert judgement.decided.verdict is Verdict.REJECT
+    assert judgement.decided.reason is Reason.UNSEEN
+
+
+def judge_for(stack: contextlib.ExitStack, folder: Path, *, coloured: bool | None) -> Judge:
+    path = bundle_with(folder, coloured=coloured)
+    bundle = stack.enter_context(Bundle.open(path, __version__))
     model = stack.enter_context(Model.open(bundle, "fake"))
     policy = line_policy(bundle.manifest, VerdictOptions())
     return Judge(model, policy, Stamp.of("a run", bundle, policy.origin))
@@ -151,7 +170,9 @@ def test_a_line_does_not_go_on_before_a_camera_of_the_other_kind(
     assert main(["run", *arguments]) == ConfigError.exit_code
     assert "expected pictures in colour as those that the model" in capsys.readouterr().err
     with Record(record, Access.READ) as opened:
-        assert len(list(opened.rows())) <= 10
+        rows = list(opened.rows())
+    assert rows
+    assert {row.verdict for row in rows} == {Verdict.REJECT}
 
 
 def test_pictures_from_disk_of_the_other_kind_are_counted(

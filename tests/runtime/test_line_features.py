@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -180,6 +181,38 @@ def test_a_bundle_that_crashes_its_engine_stops_neither_a_line_nor_starts_one(
             '[camera]\naddress = "64x48@50"\nsource = "fake"\n[trigger]\nkind = "continuous"\n',
             *("--engine", "tflite", "--parts", "2"),
         )
+
+
+def test_a_bundle_that_votes_over_more_frames_than_the_triggers_show_is_not_taken(
+    tmp_path: Path,
+) -> None:
+    bundle = tiny_bundle(tmp_path / "now.linegate", vote_frames=2)
+    other = tiny_bundle(tmp_path / "other.linegate", vote_frames=4)
+    arguments = ["--camera", "64x48@50", "--source", "fake", "--trigger", "continuous"]
+    with running(tmp_path, bundle, *arguments) as run:
+        assert run.next_row().frames_voted == 2
+        other.replace(bundle)
+        run.process.send_signal(signal.SIGHUP)
+        assert wait_until(lambda: "it votes over 4 frames of a part" in run.log)
+        assert "start the line anew" in run.log
+        assert {run.next_row().frames_voted for _ in range(5)} == {2}
+        run.process.terminate()
+        run.rest()
+
+
+def test_pictures_of_a_folder_are_not_taken_for_frames_of_one_part(
+    tmp_path: Path, bundle_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(6):
+        assert cv2.imwrite(str(folder / f"{number}.png"), np.full((48, 64, 3), 9, np.uint8))
+    camera = f'[camera]\naddress = "{folder}"\n[trigger]\nkind = "continuous"\n'
+    with pytest.raises(AssertionError, match=r"line 3: \[trigger\].*`linegate classify` judges"):
+        run_config(tmp_path, bundle_path, camera)
+    (tmp_path / "linegate.sqlite").unlink(missing_ok=True)
+    rows = run_config(tmp_path, bundle_path, camera + "frames = 3\n")
+    assert [row.frames_voted for row in rows] == [3, 3]
 
 
 def test_the_log_can_be_json_for_programs(tmp_path: Path, bundle_path: Path) -> None:

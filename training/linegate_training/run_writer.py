@@ -13,7 +13,7 @@ import keras
 
 from linegate_bundle.atomic import sync_folder, write_atomic
 from linegate_bundle.errors import ConfigError, LinegateError, OutputError
-from linegate_bundle.images import shows_colour
+from linegate_bundle.images import clear_colour
 from linegate_bundle.manifest import Colour, Label, PreprocessSpec
 from linegate_bundle.run_folder import (
     CARD_FILE,
@@ -40,6 +40,10 @@ from linegate_training.report.leaks import NearDuplicates
 from linegate_training.report.writer import write_report
 
 _SHOWN_PAIRS = 12
+
+_ENOUGH, _NEARLY_ALL = 20, 0.99
+"""So many pictures, and such a share of them, tell what a camera's pictures have in common."""
+
 _FILES = frozenset(
     {
         RECORD_FILE, SPLIT_FILE, MODEL_FILE, HISTORY_FILE, PREDICTIONS_FILE, REPORT_FILE,
@@ -204,14 +208,17 @@ def _record(run: RunFolder, result: Result, options: TrainOptions) -> RunRecord:
     )
 
 
-def _coloured(result: Result) -> float | None:
-    """Return the share of the training's pictures that show colour."""
+def _coloured(result: Result) -> bool | None:
+    """Say what the training's pictures have in common: colour, grey, or neither."""
     if result.spec.colour is Colour.GRAY:
         return None
     prepared = result.prepared
     places = [prepared.pixels.rows[row.sha256] for row in prepared.part(Part.TRAIN)]
-    shown = [shows_colour(prepared.pixels.array[place]) for place in places]
-    return sum(shown) / len(shown)
+    shown = [clear_colour(prepared.pixels.array[place]) for place in places]
+    for colour in (True, False):
+        if len(shown) >= _ENOUGH and shown.count(colour) >= _NEARLY_ALL * len(shown):
+            return colour
+    return None
 
 
 def describe_weights(weights: str) -> str:

@@ -12,7 +12,7 @@ from linegate_bundle.decide import Decision
 from linegate_bundle.errors import DataError
 from linegate_bundle.manifest import Manifest
 from linegate_runtime.classify import Classified, classify
-from linegate_runtime.colour_check import expects_colour, mismatch
+from linegate_runtime.colour_check import mismatch
 from linegate_runtime.commands.arguments import positive_integer
 from linegate_runtime.commands.options import (
     add_bundle,
@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
                 sys.stdout.write(_json_line(result, model.manifest) + "\n")
             elif decision is not None:
                 sys.stdout.write(_table_line(result, decision) + "\n")
-        expected = expects_colour(model.manifest)
+        expected = model.manifest.provenance.coloured
     if others and expected is not None:
         text = mismatch(expected, f"{others} of them are")
         sys.stderr.write(f"linegate: {text}\n")

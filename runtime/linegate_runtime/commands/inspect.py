@@ -146,8 +146,8 @@ def _provenance(manifest: Manifest) -> list[tuple[str, str]]:
 
 def _colour(origin: Provenance) -> str:
     if origin.coloured is None:
-        return "of no account, the model sees grey"
-    return f"{origin.coloured:.0%} of the training's pictures show colour"
+        return "any"
+    return "the training's pictures are " + ("coloured" if origin.coloured else "grey")
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:

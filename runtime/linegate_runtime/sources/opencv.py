@@ -14,7 +14,7 @@ import numpy as np
 from linegate_bundle.errors import CameraError, ConfigError
 from linegate_bundle.images import silence_opencv
 from linegate_runtime.sources.base import SETTINGS, Captured, Source, SourceOptions, check_settings
-from linegate_runtime.sources.stream_clock import StreamClock
+from linegate_runtime.sources.stream_pace import StreamPace
 from linegate_runtime.sources.v4l2 import open_device
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ class OpenCvSource(Source):
         check_settings(type(self), options)
         self._options = options
         self._buffer: UInt8Array | None = None
-        self._clock = StreamClock()
+        self._pace = StreamPace()
         started = time.monotonic()
         _quieten(options)
-        if _scheme(options.address) in _STREAMS:
+        self._is_stream = _scheme(options.address) in _STREAMS
+        if self._is_stream:
             self._capture = _open_stream(options)
         elif _is_device(options.address):
             self._capture = open_device(options)
@@ -68,15 +69,12 @@ class OpenCvSource(Source):
 
     def read(self) -> Captured | None:
         """See :meth:`Source.read`."""
-        started = time.monotonic()
-        if not self._capture.grab():
-            if not self.is_live(self._options.address):
-                return None
-            raise CameraError(
-                f"expected a frame within {self._options.read_timeout_s:g} s, the stream ended "
-                f"or fell silent after {time.monotonic() - started:.1f} s"
-            )
-        monotonic_ns = self._taken_ns(time.monotonic_ns())
+        monotonic_ns = self._grab()
+        # What was held back on its way is as old as nobody knows.
+        while self._is_stream and monotonic_ns is not None and not self._is_new(monotonic_ns):
+            monotonic_ns = self._grab()
+        if monotonic_ns is None:
+            return None
         decoded, pixels = self._capture.retrieve(self._buffer)
         if not decoded:
             raise CameraError("expected a frame, got data that cannot be decoded")
@@ -91,11 +89,21 @@ class OpenCvSource(Source):
         """See :meth:`Source.close`."""
         self._capture.release()
 
-    def _taken_ns(self, now_ns: int) -> int:
-        """Return when the frame would have come had nothing held it back."""
-        # Of USB cameras the kernel's own stamp, of streams the sender's.
+    def _grab(self) -> int | None:
+        """Wait for the next frame; return when it came, None at the end of a file."""
+        started = time.monotonic()
+        if self._capture.grab():
+            return time.monotonic_ns()
+        if not self.is_live(self._options.address):
+            return None
+        raise CameraError(
+            f"expected a frame within {self._options.read_timeout_s:g} s, the stream ended "
+            f"or fell silent after {time.monotonic() - started:.1f} s"
+        )
+
+    def _is_new(self, monotonic_ns: int) -> bool:
         stamp_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-        return self._clock.taken_ns(now_ns, round(stamp_ms * 1e6))
+        return self._pace.is_new(monotonic_ns, round(stamp_ms * 1e6), time.process_time_ns())
 
 
 def _scheme(address: str) -> str:
