@@ -70,11 +70,12 @@ class JudgeOpener:
     def _check_frames(self, voted: int) -> None:
         """Refuse what a vote over so many frames cannot be made of."""
         frames = self._config.verdict.frames or voted
-        limit = self._config.most_frames(self._vote_frames)
-        if self._vote_frames is not None and limit is not None and limit < frames:
+        opened_for = self._vote_frames
+        is_open = self._config.most_frames(1) != self._config.most_frames()
+        if opened_for is not None and is_open and frames > opened_for:
             raise ConfigError(
                 f"it votes over {frames} frames of a part, and the line's triggers were opened for "
-                f"{limit}; start the line anew to take it"
+                f"{opened_for}; start the line anew to take it"
             )
         if frames > 1:
             self._config.check_folders(frames)
