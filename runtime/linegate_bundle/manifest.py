@@ -62,7 +62,7 @@ class Resize(enum.StrEnum):
     and high as the input: ``rows_exact`` leaves out rows that the input has no room for
     before it does the same, which is twice as fast (images more than eight times as large
     are halved first). ``area_linear_exact`` averages whole blocks of pixels, so that no
-    fine pattern can alias.
+    fine pattern can alias; what is left of them at the edges is left out.
     """
 
     ROWS_EXACT = "rows_exact"

@@ -149,9 +149,11 @@ class _Way:
         """Plan what comes before the bilinear resize."""
         rows, columns = size[0] // inner[0], size[1] // inner[1]
         if method is Resize.AREA_LINEAR_EXACT and max(rows, columns) > 1:
-            size = (size[0] // max(rows, 1), size[1] // max(columns, 1))
-            # A remainder at the right and bottom edge joins by scale.
-            self._averaged.append(((slice(None), slice(None)), self._image(size)))
+            # Whole blocks only: averages of parts of pixels differ between x86 and ARM.
+            blocks = (max(rows, 1), max(columns, 1))
+            whole = (_middle(size[0], blocks[0]), _middle(size[1], blocks[1]))
+            size = (size[0] // blocks[0], size[1] // blocks[1])
+            self._averaged.append((whole, self._image(size)))
         elif method is Resize.ROWS_EXACT and min(rows, columns) > 1:
             while min(size[0] // inner[0], size[1] // inner[1]) > _LARGEST_FACTOR:
                 size = (size[0] // 2, size[1] // 2)
@@ -171,6 +173,12 @@ class _Way:
             return self._image(inner)
         top, left = (spec.height - inner[0]) // 2, (spec.width - inner[1]) // 2
         return self._boxed[top : top + inner[0], left : left + inner[1]]
+
+
+def _middle(length: int, block: int) -> slice:
+    """Return as many whole blocks as there are; what is left is shared by both ends."""
+    start = length % block // 2
+    return slice(start, start + length // block * block)
 
 
 def _inner_size(spec: PreprocessSpec, height: int, width: int) -> tuple[int, int]:

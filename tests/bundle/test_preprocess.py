@@ -1,3 +1,6 @@
+import hashlib
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -238,3 +241,37 @@ def test_frames_of_changing_sizes_are_each_prepared_as_alone() -> None:
                 frame = noise(*size, 3)
                 alone = Preprocessor(spec(resize=resize, fit=fit))(frame)
                 assert np.array_equal(preprocess(frame), alone)
+
+
+SAME_BYTES = {
+    Resize.ROWS_EXACT: "4cca786f9475603a0af9c680cdc616b2ada0e2daf1eae7b91f7b03f5cacd75a8",
+    Resize.LINEAR_EXACT: "24f17b8b0c6b86d1603f8e0d2c9bbfbec08f2b5234397fff8d8f8cfd4db8379b",
+    Resize.AREA_LINEAR_EXACT: "9652e9379b6de9921c46a85e1311667499e90f4a6d94cffebf1ea83d60b6cca2",
+}
+"""SHA-256 of what each method made of the same frames, on x86-64 and on (emulated) aarch64."""
+
+
+def bytes_of(resize: Resize) -> str:
+    """Bring frames of several sizes to models of several sizes, and hash all of it."""
+    digest = hashlib.sha256()
+    rng = np.random.default_rng(0)
+    for height, width in ((480, 640), (300, 300), (1080, 1920), (97, 131)):
+        coarse = rng.integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), np.uint8)
+        fine = rng.integers(0, 32, (height, width, 3), np.uint8)
+        frame = coarse.repeat(8, 0).repeat(8, 1)[:height, :width] ^ fine
+        for side, fit, colour in itertools.product((96, 224), Fit, Colour):
+            wanted = spec(side, side, colour=colour, resize=resize, fit=fit)
+            digest.update(Preprocessor(wanted)(frame).tobytes())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("resize", Resize)
+def test_a_frame_gives_the_same_bytes_on_every_processor(resize: Resize) -> None:
+    assert bytes_of(resize) == SAME_BYTES[resize]
+
+
+def test_what_is_left_of_whole_blocks_is_left_out_at_both_ends() -> None:
+    row = np.array([200, *[10] * 5, *[20] * 5, *[30] * 5, 200], np.uint8)
+    frame = row[np.newaxis, :, np.newaxis].repeat(3, axis=0).repeat(3, axis=2)
+    pixels = Preprocessor(spec(3, 3, resize=Resize.AREA_LINEAR_EXACT))(frame)
+    assert pixels[..., 0].tolist() == [[10, 20, 30]] * 3

@@ -13,7 +13,7 @@ from linegate_training.data.scan import Dataset
 
 Pixels = CachedRows
 """Preprocessed images on disk: uint8 of shape ``(images, height, width, channels)``."""
-_FORMAT = b"linegate pixels 1"
+_FORMAT = b"linegate pixels 2"
 """Part of the hash: change it when preprocessing gives other pixels for the same spec."""
 
 
