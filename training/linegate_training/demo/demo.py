@@ -7,6 +7,8 @@ knows only its command and its simulated camera.
 import dataclasses
 import importlib.metadata
 import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,8 +16,11 @@ import numpy as np
 
 from linegate_bundle.atomic import write_atomic
 from linegate_bundle.bundle import Bundle
+from linegate_bundle.decide import decide_part
 from linegate_bundle.errors import ConfigError
+from linegate_bundle.images import encode_png
 from linegate_bundle.manifest import Manifest, Verdict
+from linegate_bundle.preprocess import UInt8Array
 from linegate_bundle.run_folder import Part, RunFolder, read_split
 from linegate_training.demo import device, elpv
 from linegate_training.demo.live import LiveResult, Shown, run_live
@@ -61,6 +66,7 @@ class DemoOptions:
 class _Offline(msgspec.Struct, frozen=True):
     path: str
     verdict: Verdict
+    probabilities: dict[str, float]
 
 
 def run_demo(options: DemoOptions) -> Summary:
@@ -194,7 +200,7 @@ class _Demo:
             self._device, "run", str(self._bundle), "--trigger", "presence",
             "--empty", str(empty), "--part-size", _CELL, "--record", str(self._record),
         ]  # fmt: skip
-        result = run_live(command, parts, empty)
+        result = run_live(command, parts, empty, self._judge_offline)
         write_sheet(self._sheet, parts, result.verdicts)
         return result
 
@@ -216,6 +222,21 @@ class _Demo:
             Shown(path=path, role=roles[row.label], offline=offline[str(path)])
             for path, row in zip(paths, chosen, strict=True)
         ]
+
+    def _judge_offline(self, parts: Sequence[Sequence[UInt8Array]]) -> list[Verdict]:
+        """Let the device classify pictures of each part, and vote as the policy says."""
+        manifest = self._manifest()
+        with tempfile.TemporaryDirectory() as name:
+            for number, pictures in enumerate(parts):
+                for place, picture in enumerate(pictures):
+                    path = Path(name) / f"{number:04}-{place:04}.png"
+                    path.write_bytes(encode_png(picture))
+            output = read([self._device, "classify", str(self._bundle), name, "--json"])
+        lines = [msgspec.json.decode(line, type=_Offline) for line in output.splitlines()]
+        given = iter([tuple(one.probabilities[label.name] for label in manifest.labels)
+                      for one in lines])  # fmt: skip
+        votes = [[next(given) for _ in pictures] for pictures in parts]
+        return [decide_part(vote, manifest.labels, manifest.policy).verdict for vote in votes]
 
     def _manifest(self) -> Manifest:
         runtime_version = importlib.metadata.version("linegate-runtime")

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -16,8 +16,9 @@ import msgspec
 import numpy as np
 
 from linegate_bundle.errors import LinegateError
-from linegate_bundle.images import read_image
+from linegate_bundle.images import decode_image, encode_jpeg, read_image
 from linegate_bundle.manifest import Role, Verdict
+from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.testing.belt import Belt, Passage
 from linegate_runtime.testing.mjpeg_server import MjpegServer
 from linegate_training.demo.device import MemoryWatch
@@ -40,6 +41,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     monotonic_ns: int
     frame_age_ms: float | None
+    frames_voted: int
     latency_ms: float | None
 
 
@@ -58,6 +60,25 @@ class Shown:
     offline: Verdict
 
 
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A verdict on a part.
+
+    Attributes:
+        verdict: what happens to it.
+        frame: index of the belt's frame that decided, about.
+        voted: how many frames up to that one had a vote.
+    """
+
+    verdict: Verdict
+    frame: float
+    voted: int
+
+
+Judge = Callable[[Sequence[Sequence[UInt8Array]]], list[Verdict]]
+"""Gives the offline verdict of each part from BGR pictures of it."""
+
+
 class LiveResult(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of the live part, and the verdict of each part in the order of the belt."""
 
@@ -66,13 +87,16 @@ class LiveResult(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: list[Verdict | None]
 
 
-def run_live(command: Sequence[str], parts: Sequence[Shown], empty: Path) -> LiveResult:
+def run_live(
+    command: Sequence[str], parts: Sequence[Shown], empty: Path, judge: Judge
+) -> LiveResult:
     """Let ``linegate run`` judge parts that travel past a simulated camera.
 
     Args:
         command: ``linegate run`` with its options, all but the camera's address.
         parts: what travels past, in this order.
         empty: where the picture of the empty belt is written for the command to read.
+        judge: judges the parts anew, offline, by the frames that had a vote.
 
     Raises:
         StepError: the command failed.
@@ -90,11 +114,12 @@ def run_live(command: Sequence[str], parts: Sequence[Shown], empty: Path) -> Liv
         )
         start_s = time.monotonic() - camera.seconds
     verdicts = _match(rows, belt.passages(), start_s)
-    figures = _figures(parts, verdicts, rows, first_verdict_s)
+    again = _judge_again(belt, [picture.shape[:2] for picture in pictures], verdicts, judge)
+    figures = _figures(parts, verdicts, again, rows, first_verdict_s)
     return LiveResult(
         figures=figures,
         peak_memory_mb=memory.peak_bytes / 1e6,
-        verdicts=[found[0] if found else None for found in verdicts[: len(parts)]],
+        verdicts=[found[0].verdict if found else None for found in verdicts[: len(parts)]],
     )
 
 
@@ -136,16 +161,44 @@ def _collect(pipe: IO[bytes], lines: list[tuple[float, bytes]]) -> None:
             sys.stderr.write(f"    {len(lines)} parts judged\n")
 
 
-def _match(rows: Sequence[Row], passages: Sequence[Passage], start_s: float) -> list[list[Verdict]]:
+def _judge_again(
+    belt: Belt,
+    sizes: Sequence[tuple[int, ...]],
+    verdicts: Sequence[Sequence[Found]],
+    judge: Judge,
+) -> dict[int, Verdict]:
+    """Judge the parts with a verdict by the frames that had a vote, as the camera sent them."""
+    numbers = [number for number, found in enumerate(verdicts[:-1]) if found]
+    passages = belt.passages()
+    seen = []
+    for number in numbers:
+        passage, found = passages[number], verdicts[number][0]
+        newest = max(passage.first, min(round(found.frame), passage.last))
+        oldest = max(passage.first, newest - found.voted + 1)
+        seen.append(
+            [_seen(belt, number, sizes[number], index) for index in range(oldest, newest + 1)]
+        )
+    return dict(zip(numbers, judge(seen), strict=True))
+
+
+def _seen(belt: Belt, number: int, size: tuple[int, ...], index: int) -> UInt8Array:
+    """Return a part as the camera sent it in one frame, cut out where it truly was."""
+    frame = decode_image(encode_jpeg(belt.frame(index)))
+    left, top = belt.left_edge(number, index), belt.top_edge(number)
+    height, width = size
+    return frame[top : top + height, left : left + width]
+
+
+def _match(rows: Sequence[Row], passages: Sequence[Passage], start_s: float) -> list[list[Found]]:
     """Give each verdict to the part that was in view when its last frame was captured.
 
     Returns:
         The verdicts of each part, and in one more entry those that belong to none.
     """
-    found: list[list[Verdict]] = [[] for _ in range(len(passages) + 1)]
+    found: list[list[Found]] = [[] for _ in range(len(passages) + 1)]
     for row in rows:
         if row.frame_age_ms is None:  # no frame showed it
-            found[-1].append(row.verdict)
+            found[-1].append(Found(row.verdict, 0.0, 0))
             continue
         captured_s = row.monotonic_ns / 1e9 - row.frame_age_ms / 1e3
         frame = (captured_s - start_s) * FRAMES_PER_SECOND
@@ -157,18 +210,20 @@ def _match(rows: Sequence[Row], passages: Sequence[Passage], start_s: float) -> 
             ),
             len(passages),
         )
-        found[owner].append(row.verdict)
+        found[owner].append(Found(row.verdict, frame, row.frames_voted))
     return found
 
 
 def _figures(
     parts: Sequence[Shown],
-    verdicts: Sequence[Sequence[Verdict]],
+    verdicts: Sequence[Sequence[Found]],
+    again: Mapping[int, Verdict],
     rows: Sequence[Row],
     first_verdict_s: float,
 ) -> LiveFigures:
     *by_part, stray = verdicts
-    judged = [(part, found[0]) for part, found in zip(parts, by_part, strict=True) if found]
+    judged = [(part, found[0].verdict) for part, found in zip(parts, by_part, strict=True) if found]
+    alike = [by_part[number][0].verdict is verdict for number, verdict in again.items()]
     outcomes = Counter(_outcome(part.role, verdict) for part, verdict in judged)
     latencies = [row.latency_ms for row in rows if row.latency_ms is not None]
     return LiveFigures(
@@ -176,7 +231,8 @@ def _figures(
         parts_judged=len(judged),
         missed=len(parts) - len(judged),
         doubled=sum(max(len(found) - 1, 0) for found in by_part) + len(stray),
-        agreement_offline=sum(part.offline is verdict for part, verdict in judged) / len(parts),
+        agreement_offline=sum(alike) / len(parts),
+        agreement_pictures=sum(part.offline is verdict for part, verdict in judged) / len(parts),
         right=outcomes["right"],
         wrong=outcomes["escape"] + outcomes["false reject"],
         escapes=outcomes["escape"],
