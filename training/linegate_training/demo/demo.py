@@ -35,7 +35,7 @@ _BLOCK = 40
 """Cells that follow each other in the set come from the same modules; blocks stand in for them."""
 _VARIANTS = 2
 _EPOCHS = 5
-"""Less than half of what `linegate train` does by itself, so that the demo stays within ten minutes."""
+"""Less than `linegate train` does by itself, so that the demo stays within ten minutes."""
 _CELL = "300x300"
 _BELT_SEED = 0
 
