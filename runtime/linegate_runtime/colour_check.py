@@ -44,13 +44,12 @@ class ColourCheck:
         self._others_since_ns = 0
         self._due_ns = 0
         self._told_ns: int | None = None
-        self.expect(manifest)
+        self._hold_against(manifest)
 
-    def expect(self, manifest: Manifest) -> None:
-        """Hold what comes against another bundle."""
-        self._expected = manifest.provenance.coloured
-        self._preprocess = Preprocessor(manifest.preprocess)
-        self._due_ns = 0
+    def exchange(self, manifest: Manifest) -> None:
+        """Hold what comes against another bundle; the line that runs is not ended for it."""
+        self._hold_against(manifest)
+        self._has_fitted, self._others = True, 0
 
     def fits(self, crop: UInt8Array, now_ns: int) -> bool:
         """Say whether a picture, BGR uint8, may be judged; looks at it if it is time.
@@ -76,6 +75,11 @@ class ColourCheck:
         if self.shows is None or expected is None or self.shows is expected:
             return None
         return mismatch(expected)
+
+    def _hold_against(self, manifest: Manifest) -> None:
+        self._expected = manifest.provenance.coloured
+        self._preprocess = Preprocessor(manifest.preprocess)
+        self._due_ns = 0
 
     def _complain(self, now_ns: int) -> None:
         if self._others == 0:

@@ -153,7 +153,7 @@ class Inspector:
                 :meth:`let_go` says that it is not: no part is judged by two.
         """
         self._judges.append(judge)
-        self._colour.expect(judge.model.manifest)
+        self._colour.exchange(judge.model.manifest)
         for _, parts in self._stations:
             parts.use(judge.policy)
 

@@ -47,6 +47,7 @@ def test_every_part_gets_exactly_one_verdict(summary: Any) -> None:
 
 def test_live_verdicts_agree_with_offline_ones(summary: Any) -> None:
     assert summary["live"]["agreement_offline"] >= 0.97
+    assert summary["live"]["agreement_frames"] >= 0.99
 
 
 def test_the_first_verdict_comes_within_a_second(summary: Any) -> None:

@@ -91,6 +91,13 @@ def test_a_camera_that_turns_grey_gives_no_votes_until_it_turns_back(
     assert one.fits(COLOURED, 40 * S)
 
 
+def test_a_bundle_that_came_while_the_line_runs_does_not_end_it() -> None:
+    one = ColourCheck(with_colour(None))
+    assert one.fits(GREY, 0)
+    one.exchange(with_colour(coloured=True))
+    assert not any(one.fits(GREY, number * S // 10) for number in range(100))
+
+
 @pytest.mark.parametrize("coloured", [None, True, False])
 def test_what_is_neither_fits(coloured: bool | None) -> None:
     tinted = GREY + np.array([0, 4, 8], np.uint8)

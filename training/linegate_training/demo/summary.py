@@ -38,10 +38,10 @@ class LiveFigures(msgspec.Struct, frozen=True, kw_only=True):
         parts_judged: parts that got at least one verdict.
         missed: parts without a verdict.
         doubled: parts with more than one verdict, and verdicts on no part.
-        agreement_offline: share of parts with the verdict that ``linegate classify`` and the
+        agreement_offline: share of parts with the verdict that ``linegate classify``
+            gives for the same picture from disk.
+        agreement_frames: share of parts with the verdict that ``linegate classify`` and the
             policy's vote give for the same frames, cut out where the part truly was.
-        agreement_pictures: share of parts with the verdict that ``linegate classify`` gives
-            for the part's own photograph, which the camera has not coded.
         right: good parts accepted and defective ones rejected.
         wrong: defective parts accepted and good ones rejected.
         escapes: defective parts accepted, part of ``wrong``.
@@ -56,7 +56,7 @@ class LiveFigures(msgspec.Struct, frozen=True, kw_only=True):
     missed: int
     doubled: int
     agreement_offline: float
-    agreement_pictures: float
+    agreement_frames: float
     right: int
     wrong: int
     escapes: int
@@ -126,8 +126,8 @@ def table(summary: Summary) -> str:
         "live camera",
         f"  parts shown {live.parts_shown}, {_counts(live)}",
         f"  right {live.right}, wrong {live.wrong} (escapes {live.escapes}), unsure {live.unsure}",
-        f"  same verdict as offline, by the same frames: {live.agreement_offline:.1%} of the parts",
-        f"  same verdict as by the part's own photograph: {live.agreement_pictures:.1%}",
+        f"  same verdict as offline on {live.agreement_offline:.1%} of the parts",
+        f"  same verdict as the same frames give offline on {live.agreement_frames:.1%}",
         f"  capture to verdict: {_milliseconds(live.latency_ms)}",
         f"  start to first verdict: {live.first_verdict_s:.2f} s",
         "",
