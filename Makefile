@@ -88,7 +88,7 @@ test-device-old: $(DEVICE_OLD)/.installed $(DEVICE_TEST)/.installed
 
 # Each prints a table and writes build/benchmarks/NAME.json. Trainings that are finished are
 # taken from there; remove build/benchmarks to do all again.
-BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 export-accuracy export-repair hotpath belt faults memory resize peers
+BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 export-accuracy export-repair hotpath belt faults memory resize peers records outputs
 
 .PHONY: $(addprefix bench-,$(BENCHMARKS))
 $(addprefix bench-,$(BENCHMARKS)): bench-%: $(WORKSTATION)/.developed

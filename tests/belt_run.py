@@ -17,7 +17,7 @@ from linegate_bundle.bundle import Bundle
 from linegate_bundle.decide import decide_part
 from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime.model import Model
-from linegate_runtime.record import PartRow
+from linegate_runtime.part_row import PartRow
 from linegate_runtime.testing import MjpegServer, UnevenBelt
 from linegate_runtime.testing.belt import Passage
 

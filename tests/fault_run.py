@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from linegate_bundle.preprocess import UInt8Array
-from linegate_runtime.record import PartRow
+from linegate_runtime.part_row import PartRow
 from linegate_runtime.testing import MjpegServer, StreamFault
 from tests.rtsp_server import RtspServer
 

@@ -36,6 +36,23 @@ def write_atomic(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_replaced(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` as a whole or not at all, without waiting for the disk.
+
+    After a power cut the file may be empty; for what is not worth a sync.
+
+    Raises:
+        OSError: see :func:`atomic_file`.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def sync_file(file: BinaryIO) -> None:
     """Make what was written survive a power cut."""
     file.flush()

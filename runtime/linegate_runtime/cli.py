@@ -22,7 +22,7 @@ GROUP = "linegate.commands"
 
 _BUILTIN = {
     name: f"linegate_runtime.commands.{name}"
-    for name in ("run", "classify", "bench", "doctor", "inspect", "verify")
+    for name in ("run", "classify", "bench", "doctor", "inspect", "log", "verify")
 }
 
 _EXIT_CODES = """\

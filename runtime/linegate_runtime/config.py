@@ -13,11 +13,12 @@ import msgspec
 from linegate_runtime.capture_protocol import BLACK_BELOW, FROZEN_AFTER_S, Request
 from linegate_runtime.engine_names import DEFAULT_ENGINE
 from linegate_runtime.geometry import Box
+from linegate_runtime.keeping import Keeping
 from linegate_runtime.policy import VerdictOptions
 from linegate_runtime.registry import Registry
-from linegate_runtime.sinks import SINKS
+from linegate_runtime.sinks import SINKS, SinkOptions
 from linegate_runtime.sources import SOURCES, SourceOptions, refused_settings
-from linegate_runtime.toml_file import Table, refuse
+from linegate_runtime.toml_file import Table, TomlFile, refuse
 from linegate_runtime.triggers import TRIGGERS, Trigger, TriggerOptions
 
 DEFAULT_RECORD = "linegate.sqlite"
@@ -71,10 +72,65 @@ class RecordTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     Attributes:
         path: the SQLite file; None is :data:`DEFAULT_RECORD` beside the configuration.
         class_maps: whether rows of rejected and unsure parts keep the model's class map.
+        commit_within_s: parts wait at most so long for others to share their write to disk; what
+            waits for a part's being on record waits as long. 0 writes each at once.
+        keep_days: rows that are older are removed; None keeps them.
+        max_mb: the oldest rows are removed when there are more; None for no limit.
+        pictures: folder for pictures of parts; None keeps none.
+        pictures_mb: the oldest pictures are removed when they are more.
+        accepted_share: of the accepted parts so many are kept as pictures, chosen at random; of
+            the others every one.
     """
 
     path: Path | None = None
     class_maps: bool = False
+    commit_within_s: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.0
+    keep_days: Annotated[float, msgspec.Meta(gt=0.0, le=36_500.0)] | None = None
+    max_mb: Annotated[float, msgspec.Meta(ge=1.0)] | None = 2000.0
+    pictures: Path | None = None
+    pictures_mb: Annotated[float, msgspec.Meta(ge=1.0)] = 1000.0
+    accepted_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.01
+
+    @property
+    def keeping(self) -> Keeping:
+        """How rows are written and kept."""
+        most_bytes = None if self.max_mb is None else round(1e6 * self.max_mb)
+        return Keeping(self.commit_within_s, self.keep_days, most_bytes)
+
+    @property
+    def kept_pictures(self) -> "PicturesConfig | None":
+        """Which pictures are kept; None if none are."""
+        if self.pictures is None:
+            return None
+        return PicturesConfig(self.pictures, round(1e6 * self.pictures_mb), self.accepted_share)
+
+
+@dataclasses.dataclass(frozen=True)
+class PicturesConfig:
+    """Which pictures are kept, see :class:`~linegate_runtime.pictures.Pictures`."""
+
+    folder: Path
+    most_bytes: int
+    accepted_share: float
+
+
+class MetricsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[metrics]``.
+
+    Attributes:
+        listen: ``HOST:PORT`` where /metrics and /healthz are served; None nowhere. Whatever
+            serves beyond this machine shows them to the whole network.
+    """
+
+    listen: Annotated[str, msgspec.Meta(pattern=r"^.+:[0-9]{1,5}$")] | None = None
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port."""
+        if self.listen is None:
+            return None
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +211,17 @@ class RunConfig:
     verdict: VerdictOptions
     record: Path
     class_maps: bool
+    keeping: Keeping
+    pictures: PicturesConfig | None
+    metrics: tuple[str, int] | None
     sinks: tuple[Plugin, ...]
+
+    def with_sink(self, kind: str) -> "RunConfig":
+        """Return the same with a sink of a kind, without options, unless there is one."""
+        if any(sink.kind == kind for sink in self.sinks):
+            return self
+        plugin = Plugin(kind, Table({}, TomlFile.read(None), ("sink", len(self.sinks))))
+        return dataclasses.replace(self, sinks=(*self.sinks, plugin))
 
     @property
     def plugins(self) -> tuple[tuple[Registry[Any], Plugin], ...]:
@@ -208,8 +274,17 @@ class RunConfig:
 def plugin_problems(plugins: Sequence[tuple[Registry[Any], Plugin]]) -> list[str]:
     """Return what is wrong with the options of plug-ins, as sentences."""
     problems: list[str] = []
+    names: list[str] = []
     for family, plugin in plugins:
-        plugin.table.read(family.load(plugin.kind).Options, problems)
+        options = plugin.table.read(family.load(plugin.kind).Options, problems)
+        if isinstance(options, SinkOptions):
+            found = options.problems().items()
+            problems += [plugin.table.problem(key, text) for key, text in found]
+            name = options.name or plugin.kind
+            if name in names:
+                text = f"expected a name of its own for each sink, {name!r} is taken"
+                problems.append(plugin.table.problem("name", text))
+            names.append(name)
     # A trigger that several regions share is read for each of them.
     return list(dict.fromkeys(problems))
 

@@ -33,6 +33,7 @@ from linegate_runtime.config import (
     CameraConfig,
     CameraTable,
     EngineTable,
+    MetricsTable,
     Plugin,
     RecordTable,
     RegionConfig,
@@ -56,7 +57,7 @@ _NO_ADDRESS = (
     "at a Raspberry Pi's connector, a video file or a folder of images"
 )
 
-_TABLES = ("camera", "region", "trigger", "engine", "verdict", "record", "sink")
+_TABLES = ("camera", "region", "trigger", "engine", "verdict", "record", "metrics", "sink")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +111,10 @@ class _Reader:
         engine = root.child("engine", problems).read(EngineTable, problems)
         verdict = root.child("verdict", problems).read(VerdictOptions, problems)
         record = root.child("record", problems).read(RecordTable, problems)
+        metrics = root.child("metrics", problems).read(MetricsTable, problems)
         sinks = [self._plugin(table, None, SINKS) for table in root.children("sink", problems)]
         problems += _check_engine(root, engine)
-        if problems or engine is None or verdict is None or record is None:
+        if problems or engine is None or verdict is None or record is None or metrics is None:
             # What else is wrong is said now too, though it takes loading the plug-ins.
             problems += plugin_problems(self._plugins)
             problems += source_problems([camera for camera in cameras if camera is not None])
@@ -124,6 +126,9 @@ class _Reader:
             verdict=verdict,
             record=record.path or root.file.folder / DEFAULT_RECORD,
             class_maps=record.class_maps,
+            keeping=record.keeping,
+            pictures=record.kept_pictures,
+            metrics=metrics.address,
             sinks=tuple(sink for sink in sinks if sink is not None),
         )
 

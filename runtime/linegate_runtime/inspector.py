@@ -11,7 +11,7 @@ from linegate_runtime.frame import Frame
 from linegate_runtime.geometry import Box
 from linegate_runtime.judge import Judge, Stamp
 from linegate_runtime.model import Seen
-from linegate_runtime.part import PartDecision, Parts
+from linegate_runtime.part import Look, PartDecision, Parts
 from linegate_runtime.policy import LinePolicy
 from linegate_runtime.triggers import Sighting, Trigger
 
@@ -76,6 +76,7 @@ class Inspector:
         judge: its model stays the caller's.
         regions: with an open trigger each; they stay the caller's too.
         class_maps: whether decisions come with the class map of their newest frame.
+        pictures: whether they come with the picture that the model saw of it.
         clock: gives ``time.monotonic_ns()``.
     """
 
@@ -85,11 +86,13 @@ class Inspector:
         regions: Sequence[Region],
         *,
         class_maps: bool = False,
+        pictures: bool = False,
         clock: Clock,
     ) -> None:
         self._judges = [judge]
         self._colour = ColourCheck(judge.model.manifest)
         self._class_maps = class_maps
+        self._pictures = pictures
         self._clock = clock
         self._stations = [(region, Parts(judge.policy)) for region in regions]
 
@@ -136,6 +139,11 @@ class Inspector:
         return Inspection(tuple(late))
 
     @property
+    def regions(self) -> list[Region]:
+        """The camera's regions."""
+        return [region for region, _ in self._stations]
+
+    @property
     def deadline_ns(self) -> int | None:
         """When :meth:`check_time` must be called next; None while no part is undecided."""
         deadlines = [parts.deadline_ns for _, parts in self._stations]
@@ -179,6 +187,7 @@ class Inspector:
         """Run the model on all parts of a frame at once; ``judgements`` takes what is decided."""
         if not self._colour.fits(_crop(frame.pixels, found[0].sighting.box), self._clock()):
             return
+        looked_ns = self._clock()
         seen: list[tuple[_Found, Seen]] = []
         for judge in self._judges:
             mine = found
@@ -189,9 +198,17 @@ class Inspector:
             seen += zip(mine, given, strict=True)
         # Nothing is decided before all went well: a part without a row would be lost.
         now_ns = self._clock()
+        look = Look(
+            frame_number=frame.number,
+            captured_ns=frame.monotonic_ns,
+            waited_ns=looked_ns - frame.monotonic_ns,
+            model_ns=now_ns - looked_ns,
+        )
         for one, what in seen:
-            part = one.sighting.part
-            decided = one.parts.add(part, what, frame.number, frame.monotonic_ns, now_ns)
+            if self._pictures:
+                picture = _crop(frame.pixels, one.sighting.box)
+                look = msgspec.structs.replace(look, picture=picture)
+            decided = one.parts.add(one.sighting.part, what, look, now_ns)
             if decided is not None:
                 judgements.append(self._judgement(one.region, decided))
 

@@ -13,18 +13,20 @@ import cv2
 
 from linegate_bundle.errors import CameraError
 from linegate_runtime.capture import Capture
-from linegate_runtime.config import Plugin, RunConfig
+from linegate_runtime.config import RunConfig
 from linegate_runtime.exchange import Exchange
 from linegate_runtime.inspector import Inspector, Region
 from linegate_runtime.judge import Judge
 from linegate_runtime.judge_opener import JudgeOpener
-from linegate_runtime.loop import Limits, Line, Station
-from linegate_runtime.record import Record
+from linegate_runtime.loop import Desk, Limits, Line, Station
+from linegate_runtime.outputs import LineOutputs
+from linegate_runtime.pictures import Pictures
+from linegate_runtime.record_rescue import open_record
+from linegate_runtime.recorder import Commit, Recorder
 from linegate_runtime.rows import Uuids
-from linegate_runtime.sinks import SINKS, Sink
 from linegate_runtime.status import living_status
 from linegate_runtime.tally import Tally
-from linegate_runtime.toml_file import Table, TomlFile
+from linegate_runtime.triggers import Trigger
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,14 +67,17 @@ def inspect_live(
     # One picture at a time on a small board: OpenCV's own threads cost more than they give.
     cv2.setNumThreads(1)
     config.check_plugins()
+    if wishes.json_lines:
+        config = config.with_sink("jsonlines")
     with contextlib.ExitStack() as stack:
         status = stack.enter_context(living_status())
         opener = JudgeOpener(path, config, Uuids().next(), allow_looser=wishes.allow_looser)
         judge = opener.open()
         stack.callback(judge.model.close)
-        record = stack.enter_context(Record(config.record))
-        sinks = [stack.enter_context(contextlib.closing(sink)) for sink in _sinks(config, wishes)]
+        callers: Callers = {}
+        desk = _open_desk(stack, config, callers)
         stations = list(_stations(stack, judge, config, captures))
+        callers.update(_callers(stations))
         exchange = Exchange(opener.open_beside, wishes.is_reload_asked)
         stack.callback(exchange.close)
         _greet(judge, config, captures)
@@ -80,8 +85,7 @@ def inspect_live(
             stations=stations,
             judge=judge,
             exchange=exchange,
-            record=record,
-            sinks=sinks,
+            desk=desk,
             status=status,
             is_stopped=wishes.is_stopped,
         )
@@ -120,17 +124,60 @@ def _stations(
             )
             for region in camera.regions
         ]
-        inspector = Inspector(judge, regions, class_maps=config.class_maps, clock=time.monotonic_ns)
+        inspector = Inspector(
+            judge,
+            regions,
+            class_maps=config.class_maps,
+            pictures=config.pictures is not None,
+            clock=time.monotonic_ns,
+        )
         yield Station(capture, inspector)
 
 
-def _sinks(config: RunConfig, wishes: Wishes) -> Iterator[Sink[Any]]:
-    plugins = list(config.sinks)
-    if wishes.json_lines and all(plugin.kind != "jsonlines" for plugin in plugins):
-        plugins.append(Plugin("jsonlines", Table({}, TomlFile.read(None), ("sink", 0))))
-    for plugin in plugins:
-        family = SINKS.load(plugin.kind)
-        yield family(plugin.read_options(family.Options))
+Callers = dict[tuple[str, str], Trigger[Any]]
+"""Triggers that want to hear of their parts' verdicts, by camera and region."""
+
+
+def _callers(stations: Sequence[Station]) -> Callers:
+    return {
+        (station.capture.name, region.name): region.trigger
+        for station in stations
+        for region in station.inspector.regions
+        if region.trigger.wants_verdicts
+    }
+
+
+def _open_desk(stack: contextlib.ExitStack, config: RunConfig, callers: Callers) -> Desk:
+    """Open the record and all outputs; the stack closes them, the record last."""
+    outputs = LineOutputs(config)
+    on_error = stack.enter_context(contextlib.ExitStack())
+    on_error.callback(outputs.close)
+    tally = Tally()
+
+    def note_commit(commit: Commit) -> None:
+        for part in commit.parts:
+            tally.count(part.row, commit.monotonic_ns)
+            caller = callers.get((part.row.camera, part.row.region))
+            if caller is not None:
+                caller.told([part])
+        outputs.note_commit(commit)
+
+    record, alarm = open_record(config.record)
+    recorder = Recorder(
+        record, outputs.remembered, config.keeping, on_commit=note_commit, alarm=alarm
+    )
+    on_error.pop_all()
+    stack.callback(recorder.close)
+    stack.callback(outputs.close)
+    outputs.open(config.record, recorder)
+    pictures = None
+    if config.pictures is not None:
+        kept = config.pictures
+        pictures = Pictures(kept.folder, kept.most_bytes, kept.accepted_share)
+        stack.callback(pictures.close)
+    # Outputs hear of the last parts before they are closed.
+    stack.callback(recorder.flush)
+    return Desk(recorder=recorder, outputs=outputs, pictures=pictures, tally=tally)
 
 
 def _greet(judge: Judge, config: RunConfig, captures: Sequence[Capture]) -> None:

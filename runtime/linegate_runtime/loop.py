@@ -1,11 +1,10 @@
-"""The live inspection: joins cameras, inspectors, record and sinks."""
+"""The live inspection: joins cameras, inspectors, record and outputs."""
 
 import contextlib
 import dataclasses
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -17,20 +16,26 @@ from linegate_runtime.exchange import Exchange
 from linegate_runtime.frame import Frame
 from linegate_runtime.inspector import Inspection, Inspector, Judgement
 from linegate_runtime.judge import Judge
+from linegate_runtime.line_report import CameraReport, LineReport
+from linegate_runtime.outputs import LineOutputs
+from linegate_runtime.part_row import PartRow
+from linegate_runtime.pictures import Pictures
+from linegate_runtime.readiness import Sight
 from linegate_runtime.reason import Reason
-from linegate_runtime.record import Record
+from linegate_runtime.record import Entry
+from linegate_runtime.recorder import Recorder
 from linegate_runtime.rows import RowMaker
-from linegate_runtime.sinks import Sink
+from linegate_runtime.sinks import LineState
 from linegate_runtime.status import Status
 from linegate_runtime.tally import Rate, Tally
 
 _LOG = logging.getLogger(__name__)
 
-_TICK_S = 0.25
-"""How often the loop looks up while no frame comes: for signals, limits and the status."""
+_TICK_S = 0.05
+"""How often the loop looks up while no frame comes: gates want to hear that it is alive."""
 
-_IDLE_S = 1.0
-"""After so long without a part the last row's latency is written."""
+_PULSE_S = 0.1
+"""So often outputs are told how the line does."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +58,29 @@ class Station:
     Attributes:
         capture: started.
         inspector: of this camera alone.
+        sight: whether it gives frames.
     """
 
     capture: Capture
     inspector: Inspector
+    sight: Sight = dataclasses.field(default_factory=Sight)
+
+
+@dataclasses.dataclass(frozen=True)
+class Desk:
+    """Where the verdicts of a line go.
+
+    Attributes:
+        recorder: puts them on record.
+        outputs: are told.
+        pictures: keeps what was seen; None if nothing is kept.
+        tally: counts those that are on record.
+    """
+
+    recorder: Recorder
+    outputs: LineOutputs
+    pictures: Pictures | None
+    tally: Tally
 
 
 class Line:
@@ -67,8 +91,7 @@ class Line:
         judge: what the inspectors judge by; its model is closed with the line.
         exchange: gives another one when it is asked for; parts that have begun are still
             decided by the one before.
-        record: an open record.
-        sinks: told of each row once it is on disk.
+        desk: where the verdicts go.
         status: shows people what happens.
         is_stopped: asked again and again; ends the run once it says yes.
     """
@@ -79,30 +102,32 @@ class Line:
         stations: Sequence[Station],
         judge: Judge,
         exchange: Exchange,
-        record: Record,
-        sinks: Sequence[Sink[Any]],
+        desk: Desk,
         status: Status,
         is_stopped: Callable[[], bool],
     ) -> None:
-        self.tally = Tally()
+        self.tally = desk.tally
+        self._desk = desk
         self._stations = list(stations)
         self._rows = RowMaker()
         self._exchange = exchange
         self._judge = judge
         self._leaving: Judge | None = None
-        self._record = record
-        self._sinks = sinks
         self._status = status
         self._is_stopped = is_stopped
         self._rate = Rate()
         self._turn = 0
-        self._committed_at = time.monotonic()
+        self._parts = 0
+        self._has_warned_of_few = False
+        self._reasons: list[str] = []
+        self._pulse_at = 0.0
 
     def run(self, limits: Limits) -> Tally:
         """Inspect until a limit is reached, all sources end or it is stopped.
 
         Raises:
             LinegateError: something failed that opening the camera again cannot heal.
+            BrokenPipeError: the reader of the standard output has gone.
         """
         try:
             self._run(limits)
@@ -120,16 +145,17 @@ class Line:
             if left_s <= 0:
                 break
             found = self._next_frame(min(left_s, _TICK_S), limits)
-            if time.monotonic() - self._committed_at > _IDLE_S:
-                self._record.settle()
+            looked_ns = time.monotonic_ns()
             if found is not None:
                 station, frame = found
                 self._rate.count()
+                station.sight.note(looked_ns)
                 self._take(station, station.inspector.inspect(frame), limits)
             for station in self._stations:
                 self._take(station, station.inspector.check_time(), limits)
+            self._beat(looked_ns)
             self._look_for_another_judge()
-            if limits.parts is not None and self.tally.parts >= limits.parts:
+            if limits.parts is not None and self._parts >= limits.parts:
                 return
             self._show()
         self._finish(limits)
@@ -158,6 +184,49 @@ class Line:
         for judge in (self._judge, self._leaving):
             if judge is not None:
                 judge.model.close()
+
+    def _beat(self, looked_ns: int) -> None:
+        """Tell outputs that the line is alive, and whether parts can be accepted.
+
+        Args:
+            looked_ns: when it was last looked for frames; what the model took since then is no
+                time without any.
+        """
+        problem = self._desk.recorder.problem
+        self._reasons = [
+            *([] if problem is None else [problem]),
+            *(
+                f"camera {station.capture.name} gives no frames"
+                for station in self._stations
+                if station.sight.is_blind(looked_ns)
+            ),
+            *self._desk.outputs.problems,
+        ]
+        self._desk.outputs.beat(self._reasons)
+        if self._desk.outputs.has_no_reader:
+            raise BrokenPipeError
+        if self._desk.outputs.has_process and looked_ns / 1e9 >= self._pulse_at:
+            self._pulse_at = looked_ns / 1e9 + _PULSE_S
+            self._desk.outputs.pulse(self._report(looked_ns))
+
+    def _report(self, now_ns: int) -> LineReport:
+        stamp, recorder, pictures = self._judge.stamp, self._desk.recorder, self._desk.pictures
+        alarms = [recorder.alarm, None if pictures is None else pictures.problem]
+        return LineReport(
+            state=LineState(
+                is_ready=not self._reasons,
+                reasons=tuple(self._reasons),
+                parts=self.tally.verdicts,
+            ),
+            reasons={reason.value: count for reason, count in self.tally.reasons.items()},
+            unseen=self.tally.unseen,
+            cameras=tuple(_camera_report(station, now_ns) for station in self._stations),
+            durations=self.tally.durations,
+            unrecorded=recorder.depth,
+            alarms=tuple(alarm for alarm in (*alarms, *self._desk.outputs.alarms) if alarm),
+            bundle=(stamp.bundle_name, stamp.bundle_version, stamp.bundle_sha256),
+            record=str(recorder.path),
+        )
 
     def _look_for_another_judge(self) -> None:
         leaving = self._leaving
@@ -203,31 +272,37 @@ class Line:
                 inspection.unseen,
             )
         for judgement in inspection.judgements:
-            if limits.parts is None or self.tally.parts < limits.parts:
-                self._commit(station.capture.name, judgement)
+            if limits.parts is None or self._parts < limits.parts:
+                self._hand_over(station.capture.name, judgement)
 
-    def _commit(self, camera: str, judgement: Judgement) -> None:
+    def _hand_over(self, camera: str, judgement: Judgement) -> None:
+        """Give a verdict to the record and to who acts on it."""
         decided = judgement.decided
         row = self._rows.row(camera, judgement)
-        is_kept = decided.class_map is not None and row.verdict is not Verdict.ACCEPT
+        if row.verdict is Verdict.ACCEPT and self._reasons:
+            row = msgspec.structs.replace(row, verdict=Verdict.REJECT, reason=Reason.OVERRIDE)
+        pictures = self._desk.pictures
+        if pictures is not None and decided.picture is not None:
+            row = msgspec.structs.replace(row, picture=pictures.offer(row, decided.picture))
+        is_accepted = row.verdict is Verdict.ACCEPT
+        self._desk.outputs.expect(row.uuid, decided.begun_ns, is_accepted=is_accepted)
+        is_kept = decided.class_map is not None and not is_accepted
         class_map = decided.class_map.logits() if decided.class_map and is_kept else None
-        self._record.append(row, class_map)
-        since_ns = decided.begun_ns if decided.captured_ns is None else decided.captured_ns
-        latency_ms = _since_ms(since_ns)
-        self._committed_at = time.monotonic()
-        self._record.note_latency(row.uuid, latency_ms)
-        self.tally.count(row, latency_ms)
-        if row.reason is Reason.FEW and self.tally.few == 1:
-            _LOG.warning(
-                "camera %s: part %d was judged by %d frame(s), the policy asks for more; its row "
-                "says so; expected a region with room, a trigger with as many frames, or a faster "
-                "camera",
-                *(camera, row.part, row.frames_voted),
-            )
-        committed = msgspec.structs.replace(row, latency_ms=latency_ms)
-        for sink in self._sinks:
-            self._status.clear()
-            sink.announce(committed)
+        self._desk.recorder.put(Entry(row, class_map))
+        self._parts += 1
+        if row.reason is Reason.FEW:
+            self._warn_of_few(row)
+
+    def _warn_of_few(self, row: PartRow) -> None:
+        if self._has_warned_of_few:
+            return
+        self._has_warned_of_few = True
+        _LOG.warning(
+            "camera %s: part %d was judged by %d frame(s), the policy asks for more; its row "
+            "says so; expected a region with room, a trigger with as many frames, or a faster "
+            "camera",
+            *(row.camera, row.part, row.frames_voted),
+        )
 
     def _show(self) -> None:
         if self._status.is_due:
@@ -239,5 +314,14 @@ class Line:
             self._status.show(self.tally.line(*now), self.tally.fields(*now))
 
 
-def _since_ms(monotonic_ns: int) -> float:
-    return (time.monotonic_ns() - monotonic_ns) / 1e6
+def _camera_report(station: Station, now_ns: int) -> CameraReport:
+    counts, last_ns = station.capture.counts, station.sight.last_ns
+    return CameraReport(
+        name=station.capture.name,
+        frames=counts.frames,
+        restarts=counts.restarts,
+        stale=counts.stale,
+        repeated=counts.repeated,
+        black=counts.black,
+        frame_age_ms=None if last_ns is None else (now_ns - last_ns) / 1e6,
+    )

@@ -1,6 +1,7 @@
 """From the frames of a part to its one decision."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,6 +10,9 @@ from linegate_bundle.manifest import Verdict
 from linegate_runtime.model import ClassMap, Seen
 from linegate_runtime.policy import LinePolicy
 from linegate_runtime.reason import Reason
+
+if TYPE_CHECKING:
+    from linegate_bundle.preprocess import UInt8Array
 
 _MOST_DECIDED = 1000
 """So many decided parts are kept in mind; no line has so many in view."""
@@ -28,7 +32,10 @@ class PartDecision(msgspec.Struct, frozen=True):
         frames_voted: how many frames had a vote.
         frame_number: number of the newest of them; None without any.
         captured_ns: its ``time.monotonic_ns()``; None without any.
+        waited_ns: from then until the line looked at it.
+        model_ns: how long preprocessing and engine took for it.
         class_map: of the same frame, see :class:`~linegate_runtime.model.Seen`.
+        picture: what the model saw of it, if pictures are wanted; valid until the next frame.
     """
 
     part: int
@@ -40,7 +47,27 @@ class PartDecision(msgspec.Struct, frozen=True):
     frames_voted: int = 0
     frame_number: int | None = None
     captured_ns: int | None = None
+    waited_ns: int = 0
+    model_ns: int = 0
     class_map: ClassMap | None = None
+    picture: "UInt8Array | None" = None
+
+
+class Look(msgspec.Struct, frozen=True):
+    """One look at a part: a frame of it, and how long that took.
+
+    Attributes:
+        frame_number: of the frame.
+        captured_ns: its ``time.monotonic_ns()``.
+        waited_ns, model_ns: see :class:`PartDecision`.
+        picture: what the model sees; the frame's own pixels.
+    """
+
+    frame_number: int
+    captured_ns: int
+    waited_ns: int = 0
+    model_ns: int = 0
+    picture: "UInt8Array | None" = None
 
 
 @dataclasses.dataclass
@@ -48,8 +75,7 @@ class _Part:
     policy: LinePolicy
     begun_ns: int
     votes: list[tuple[float, ...]] = dataclasses.field(default_factory=list)
-    frame_number: int | None = None
-    captured_ns: int | None = None
+    look: Look | None = None
     class_map: ClassMap | None = None
 
     @property
@@ -91,11 +117,9 @@ class Parts:
         """Say whether a part is still to be decided by this policy; equal ones differ."""
         return any(known.policy is policy for known in self._undecided.values())
 
-    def add(
-        self, part: int, seen: Seen, frame_number: int, captured_ns: int, now_ns: int
-    ) -> PartDecision | None:
+    def add(self, part: int, seen: Seen, look: Look, now_ns: int) -> PartDecision | None:
         """Count what a frame shows; return the decision if it is due."""
-        self.begin(part, captured_ns)
+        self.begin(part, look.captured_ns)
         known = self._undecided.get(part)
         if known is None:
             return None
@@ -103,11 +127,12 @@ class Parts:
             return self._default(part, known, Reason.LATE)
         known.votes.append(seen.probabilities)
         known.class_map = seen.class_map
-        known.frame_number = frame_number
-        known.captured_ns = captured_ns
-        if len(known.votes) < known.policy.decision.vote.frames:
-            return None
-        return self._decide(part, known)
+        known.look = look
+        if len(known.votes) >= known.policy.decision.vote.frames:
+            return self._decide(part, known)
+        if look.picture is not None:  # the frame's pixels do not live as long as the part
+            known.look = msgspec.structs.replace(look, picture=look.picture.copy())
+        return None
 
     def end(self, part: int, now_ns: int) -> PartDecision | None:
         """Forget a part that has gone; return its decision if there is none yet."""
@@ -170,6 +195,7 @@ class Parts:
     ) -> PartDecision:
         del self._undecided[part]
         self._decided.add(part)
+        look = known.look
         return PartDecision(
             part=part,
             policy=known.policy,
@@ -178,7 +204,10 @@ class Parts:
             begun_ns=known.begun_ns,
             decision=decision,
             frames_voted=len(known.votes),
-            frame_number=known.frame_number,
-            captured_ns=known.captured_ns,
+            frame_number=None if look is None else look.frame_number,
+            captured_ns=None if look is None else look.captured_ns,
+            waited_ns=0 if look is None else look.waited_ns,
+            model_ns=0 if look is None else look.model_ns,
             class_map=known.class_map,
+            picture=None if look is None else look.picture,
         )

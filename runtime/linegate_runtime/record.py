@@ -1,23 +1,33 @@
 """The record: one row a part in SQLite, on disk before anybody is told.
 
-A row is committed with ``synchronous=FULL``, so it survives a power cut. How long
-that took is known only afterwards; it is written with the next commit, and at the
-latest when the line is idle or the record is closed.
+A row is committed with ``synchronous=FULL``, so it survives a power cut. Rows are chained by
+hash, see :mod:`linegate_runtime.record_schema`.
 """
 
+import contextlib
 import enum
 import sqlite3
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
 from linegate_bundle.errors import OutputError
-from linegate_bundle.manifest import Verdict
-from linegate_runtime.policy import PolicyOrigin
-from linegate_runtime.reason import Reason
+from linegate_runtime.part_row import PartRow, Recorded
+from linegate_runtime.record_schema import (
+    APPLICATION_ID,
+    COLUMNS,
+    FIRST_HASH,
+    SCHEMA_VERSION,
+    TABLES,
+    from_values,
+    link,
+    to_values,
+)
+from linegate_runtime.record_sums import add_sums
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,104 +37,18 @@ if TYPE_CHECKING:
 
     Float32Array = npt.NDArray[np.float32]
 
-SCHEMA_VERSION = 3
-"""``PRAGMA user_version`` of the files that this release writes and reads."""
-
-APPLICATION_ID = 0x4C474154
-"""``PRAGMA application_id`` that marks a file as a record of linegate ("LGAT")."""
-
-_BUSY_TIMEOUT_S = 5.0
+_BUSY_TIMEOUT_S = 0.5
+"""Somebody else may have the file locked for a moment; no longer, for parts are waiting."""
 
 _CACHE_KIB = 1024
 """Half of SQLite's default, which fills up within minutes and stays."""
 
-_TABLE = """
-CREATE TABLE parts (
-    id INTEGER PRIMARY KEY,
-    uuid TEXT NOT NULL UNIQUE,
-    run TEXT NOT NULL,
-    part INTEGER NOT NULL,
-    time_utc TEXT NOT NULL,
-    monotonic_ns INTEGER NOT NULL,
-    camera TEXT NOT NULL,
-    region TEXT NOT NULL,
-    frame_number INTEGER,
-    label TEXT,
-    verdict TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    policy TEXT NOT NULL,
-    probabilities TEXT NOT NULL,
-    defect_probability REAL,
-    frames_voted INTEGER NOT NULL,
-    frame_age_ms REAL,
-    latency_ms REAL,
-    bundle_name TEXT NOT NULL,
-    bundle_version TEXT NOT NULL,
-    bundle_sha256 TEXT NOT NULL,
-    UNIQUE (run, camera, region, part)
-) STRICT
-"""
+_INSERT = (
+    f"INSERT INTO parts (number, hash, {', '.join(COLUMNS)}) "  # noqa: S608 - own names
+    f"VALUES (?, ?, {', '.join('?' * len(COLUMNS))})"
+)
 
-_CLASS_MAPS = """
-CREATE TABLE class_maps (
-    uuid TEXT PRIMARY KEY REFERENCES parts (uuid),
-    height INTEGER NOT NULL,
-    width INTEGER NOT NULL,
-    logits INTEGER NOT NULL,
-    float32 BLOB NOT NULL
-) STRICT
-"""
-
-
-class PartRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One part's verdict.
-
-    Attributes:
-        uuid: identifies this verdict everywhere.
-        run: identifies the run of ``linegate run`` that judged the part.
-        part: the part's number in that run and region, from 1 in the order they came.
-        time_utc: wall clock at the verdict, ISO 8601 with milliseconds and ``Z``.
-        monotonic_ns: ``time.monotonic_ns()`` at the verdict.
-        camera: the camera's name, or its address without a password.
-        region: name of the region of its frames; empty if it has only one.
-        frame_number: number of the newest frame that voted; None without any frame, as
-            for label, defect_probability and frame_age_ms.
-        label: the most probable label.
-        verdict: accept, reject or unsure.
-        reason: why: its frames' vote, or the deadline passed, or no frame showed it.
-        policy: whether the bundle's own policy judged it, or a stricter or looser one.
-        probabilities: by label, in the bundle's order; empty without any frame.
-        defect_probability: what was measured against the thresholds.
-        frames_voted: how many frames were combined.
-        frame_age_ms: from the capture of the newest frame that voted to the verdict.
-        latency_ms: from the same capture, or from the part's begin if it has no frame, to
-            the row being committed; None if the program was killed before that was noted.
-        bundle_name, bundle_version, bundle_sha256: what judged the part.
-    """
-
-    uuid: str
-    run: str
-    part: int
-    time_utc: str
-    monotonic_ns: int
-    camera: str
-    region: str
-    frame_number: int | None
-    label: str | None
-    verdict: Verdict
-    reason: Reason
-    policy: PolicyOrigin
-    probabilities: dict[str, float]
-    defect_probability: float | None
-    frames_voted: int
-    frame_age_ms: float | None
-    latency_ms: float | None
-    bundle_name: str
-    bundle_version: str
-    bundle_sha256: str
-
-
-_COLUMNS = PartRow.__struct_fields__
+_SELECT = f"SELECT number, hash, {', '.join(COLUMNS)} FROM parts"  # noqa: S608
 
 
 class Access(enum.StrEnum):
@@ -134,8 +58,40 @@ class Access(enum.StrEnum):
     READ = "read"
 
 
+class Entry(NamedTuple):
+    """What goes on record of one part.
+
+    Attributes:
+        row: the row.
+        class_map: shape ``(height, width, logits)``, kept with it in float32; None keeps none.
+    """
+
+    row: PartRow
+    class_map: "Float64Array | None" = None
+
+
+class Chain(NamedTuple):
+    """Where the chain of rows begins and ends.
+
+    Attributes:
+        record: the record's own name, a UUID; another file has another.
+        before_number, before_hash: of the newest row that was removed because of its age.
+        last_number, last_hash: of the newest row.
+    """
+
+    record: str
+    before_number: int
+    before_hash: bytes
+    last_number: int
+    last_hash: bytes
+
+
+class DamagedRecordError(OutputError):
+    """The file is no database any more, or what it holds contradicts itself."""
+
+
 class Record:
-    """An open record file.
+    """An open record file; used by one thread at a time.
 
     Args:
         path: the SQLite file; for writing it is made if it is not there.
@@ -144,93 +100,115 @@ class Record:
     Raises:
         OutputError: not there, not writable, no record of linegate, or one of
             another schema.
+        DamagedRecordError: it was one.
     """
 
     def __init__(self, path: Path, access: Access = Access.WRITE) -> None:
         self.path = path
-        self._unnoted: tuple[float, str] | None = None
         if access is Access.READ and not path.is_file():
             raise OutputError(f"{path}: expected a record, there is no such file")
         if not path.parent.is_dir():
             raise OutputError(f"{path}: expected an existing folder {path.parent}; make it first")
         try:
-            self._database = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+            self._database = sqlite3.connect(
+                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
         except sqlite3.Error as error:
             raise OutputError(f"{path}: cannot be opened: {error}") from error
         try:
             self._prepare(access)
+            self._chain = self._read_chain()
         except sqlite3.Error as error:
             self._database.close()
-            raise OutputError(f"{path}: expected a record of linegate: {error}") from error
+            raise self._failure("expected a record of linegate", error) from error
         except BaseException:
             self._database.close()
             raise
 
-    def append(self, row: PartRow, class_map: "Float64Array | None" = None) -> None:
-        """Add a row; it is on disk when this returns.
+    @property
+    def chain(self) -> Chain:
+        """Where the chain begins and ends, as of the last row that was added here."""
+        return self._chain
+
+    def append(
+        self, entries: Sequence[Entry], delivered: Mapping[str, int] | None = None
+    ) -> list[Recorded]:
+        """Add rows, all or none; they are on disk when this returns.
 
         Args:
-            row: the row.
-            class_map: shape ``(height, width, logits)``; kept with it, in float32.
+            entries: in their order.
+            delivered: by the names of sinks, up to which row they have got them.
 
         Raises:
-            OutputError: the disk is full or failing, or the part has a row already.
+            OutputError: the disk is full or failing, or a part has a row already.
+            DamagedRecordError: the file is damaged.
         """
-        try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._note()
-                self._database.execute(
-                    f"INSERT INTO parts ({', '.join(_COLUMNS)}) "  # noqa: S608 - own names
-                    f"VALUES ({', '.join('?' * len(_COLUMNS))})",
-                    _to_values(row),
+        parts = ", ".join(str(entry.row.part) for entry in entries)
+        with self.writing(f"part {parts} cannot be recorded") as database:
+            chain, recorded = self._add(entries)
+            for sink, number in (delivered or {}).items():
+                database.execute(
+                    "UPDATE outbox SET delivered = ? WHERE sink = ? AND delivered < ?",
+                    (number, sink, number),
                 )
-                if class_map is not None:
-                    self._database.execute(
-                        "INSERT INTO class_maps VALUES (?, ?, ?, ?, ?)",
-                        (row.uuid, *class_map.shape, class_map.astype("<f4").tobytes()),
-                    )
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise OutputError(
-                f"{self.path}: part {row.part} cannot be recorded: {error}"
-            ) from error
-        self._unnoted = None
+        self._chain = chain
+        return recorded
 
-    def note_latency(self, uuid: str, latency_ms: float) -> None:
-        """Keep the latency of the row added last, to be written with the next commit."""
-        self._unnoted = (latency_ms, uuid)
+    def _add(self, entries: Sequence[Entry]) -> tuple[Chain, list[Recorded]]:
+        number, last = self._chain.last_number, self._chain.last_hash
+        recorded = []
+        for row, class_map in entries:
+            values = to_values(row)
+            number += 1
+            last = link(last, number, values)
+            self._database.execute(_INSERT, (number, last, *values))
+            if class_map is not None:
+                self._database.execute(
+                    "INSERT INTO class_maps VALUES (?, ?, ?, ?, ?)",
+                    (row.uuid, *class_map.shape, class_map.astype("<f4").tobytes()),
+                )
+            recorded.append(Recorded(number, last.hex(), row))
+        if recorded:
+            add_sums(self._database, [entry.row for entry in entries])
+            self._database.execute(
+                "UPDATE chain SET last_number = ?, last_hash = ?", (number, last)
+            )
+        return self._chain._replace(last_number=number, last_hash=last), recorded
 
-    def settle(self) -> None:
-        """Write what :meth:`note_latency` kept.
+    @property
+    def size_bytes(self) -> int:
+        """How much of the file is in use; what was removed is used again."""
+        pages = self._pragma("page_count") - self._pragma("freelist_count")
+        return pages * self._pragma("page_size")
+
+    def has(self, uuid: str) -> bool:
+        """Say whether a row is there.
 
         Raises:
-            OutputError: the disk is full or failing.
+            OutputError: the file cannot be read.
         """
-        if self._unnoted is None:
-            return
-        try:
-            self._note()
-        except sqlite3.Error as error:
-            raise OutputError(f"{self.path}: a latency cannot be noted: {error}") from error
-        self._unnoted = None
+        with self.reading("a row cannot be read") as database:
+            query = "SELECT 1 FROM parts WHERE uuid = ?"
+            return database.execute(query, (uuid,)).fetchone() is not None
 
-    def rows(self) -> Iterator[PartRow]:
-        """Read all rows in the order they were added.
+    def rows(self, after: int = 0, limit: int | None = None) -> Iterator[Recorded]:
+        """Read rows in the order they were added.
+
+        Args:
+            after: number of the row before the first one.
+            limit: how many at most; None for all.
 
         Raises:
             OutputError: the file is damaged.
         """
-        try:
-            query = f"SELECT {', '.join(_COLUMNS)} FROM parts ORDER BY id"  # noqa: S608
-            for values in self._database.execute(query):
-                yield _from_values(values)
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
-            raise OutputError(f"{self.path}: a row cannot be read: {error}") from error
+        query = f"{_SELECT} WHERE number > ? ORDER BY number LIMIT ?"
+        yield from self.select(query, (after, -1 if limit is None else limit))
+
+    def select(self, query: str, values: Sequence[str | float]) -> Iterator[Recorded]:
+        """Read the rows that a query gives which begins as :data:`ROWS` does."""
+        with self.reading("a row cannot be read") as database:
+            for number, digest, *stored in database.execute(query, values):
+                yield Recorded(number, bytes(digest).hex(), from_values(tuple(stored)))
 
     def class_map(self, uuid: str) -> "Float32Array | None":
         """Return the class map kept with a row, shape ``(height, width, logits)``.
@@ -242,23 +220,18 @@ class Record:
         """
         import numpy as np  # noqa: PLC0415 - who only reads rows needs none
 
-        try:
-            found = self._database.execute(
+        with self.reading("a class map cannot be read") as database:
+            found = database.execute(
                 "SELECT height, width, logits, float32 FROM class_maps WHERE uuid = ?", (uuid,)
             ).fetchone()
             if found is None:
                 return None
             *shape, values = found
             return np.frombuffer(values, "<f4").reshape(shape)
-        except (sqlite3.Error, ValueError) as error:
-            raise OutputError(f"{self.path}: a class map cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Settle and close the file; a second call does nothing."""
-        try:
-            self.settle()
-        finally:
-            self._database.close()
+        """Close the file; a second call does nothing."""
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -270,10 +243,6 @@ class Record:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _note(self) -> None:
-        if self._unnoted is not None:
-            self._database.execute("UPDATE parts SET latency_ms = ? WHERE uuid = ?", self._unnoted)
 
     def _prepare(self, access: Access) -> None:
         version = self._pragma("user_version")
@@ -300,25 +269,71 @@ class Record:
 
     def _create(self) -> None:
         self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("BEGIN IMMEDIATE")
-        self._database.execute(_TABLE)
-        self._database.execute(_CLASS_MAPS)
-        self._database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        self._database.execute("COMMIT")
+        with self.writing("cannot be made") as database:
+            for table in TABLES:
+                database.execute(table)
+            start = (str(uuid.uuid4()), 0, FIRST_HASH, 0, FIRST_HASH)
+            database.execute("INSERT INTO chain VALUES (?, ?, ?, ?, ?)", start)
+            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _read_chain(self) -> Chain:
+        rows = self._database.execute("SELECT * FROM chain").fetchall()
+        if len(rows) != 1:
+            raise DamagedRecordError(f"{self.path}: expected one row in chain, got {len(rows)}")
+        return Chain(*rows[0])
+
+    def refresh(self) -> Chain:
+        """Return where the chain is now, if another process adds to it.
+
+        Raises:
+            OutputError: the file cannot be read.
+        """
+        with self.reading("the chain cannot be read"):
+            self._chain = self._read_chain()
+        return self._chain
+
+    @contextlib.contextmanager
+    def writing(self, what: str) -> Iterator[sqlite3.Connection]:
+        """Commit what the block does, or nothing of it.
+
+        Args:
+            what: could not be done if it fails; for the error's message.
+
+        Raises:
+            OutputError: the disk is full or failing, or what is written cannot be.
+            DamagedRecordError: the file is damaged.
+        """
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            finally:
+                # Also when the commit itself has failed.
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise self._failure(what, error) from error
+
+    @contextlib.contextmanager
+    def reading(self, what: str) -> Iterator[sqlite3.Connection]:
+        """Turn what SQLite or a value complains of while the block runs into an OutputError."""
+        try:
+            yield self._database
+        except (sqlite3.Error, msgspec.MsgspecError, TypeError, ValueError) as error:
+            raise self._failure(what, error) from error
 
     def _pragma(self, name: str) -> int:
         return int(self._database.execute(f"PRAGMA {name}").fetchone()[0])
 
+    def _failure(self, what: str, error: Exception) -> OutputError:
+        """Return the error to raise for one of SQLite's."""
+        code = getattr(error, "sqlite_errorname", "")
+        is_damaged = code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+        kind = DamagedRecordError if is_damaged else OutputError
+        return kind(f"{self.path}: {what}: {error}")
 
-def _to_values(row: PartRow) -> list[str | int | float | None]:
-    values = msgspec.structs.asdict(row)
-    values.update(verdict=row.verdict.value, reason=row.reason.value, policy=row.policy.value)
-    values["probabilities"] = msgspec.json.encode(row.probabilities).decode()
-    return list(values.values())
 
-
-def _from_values(values: tuple[object, ...]) -> PartRow:
-    document = dict(zip(_COLUMNS, values, strict=True))
-    document["probabilities"] = msgspec.json.decode(str(document["probabilities"]))
-    return msgspec.convert(document, PartRow)
+ROWS = _SELECT
+"""How a query for :meth:`Record.select` begins."""

@@ -3,13 +3,18 @@
 import os
 import time
 
+from linegate_runtime import machine
 from linegate_runtime.inspector import Judgement
-from linegate_runtime.record import PartRow
+from linegate_runtime.part_row import PartRow
 
 _UUIDS_AT_ONCE = 64
 """Random bytes are asked of the system for so many UUIDs together."""
 
 _UUID_BYTES = 16
+
+
+_SYNC_PERIOD_S = 10.0
+"""So often the system is asked whether its clock is set by a time server."""
 
 
 class RowMaker:
@@ -18,23 +23,30 @@ class RowMaker:
     def __init__(self) -> None:
         self._uuids = Uuids()
         self._clock = WallClock()
+        self._boot_id = machine.boot_id()
+        self._clock_synced: bool | None = None
+        self._asked_ns: int | None = None
 
     def row(self, camera: str, judgement: Judgement) -> PartRow:
-        """Return the row of a decision made just now; its latency is not known yet."""
+        """Return the row of a decision made just now."""
         stamp, decided = judgement.stamp, judgement.decided
         decision = decided.decision
         probabilities = () if decision is None else decision.probabilities
-        now_ns = time.monotonic_ns()
-        age_ms = None if decided.captured_ns is None else (now_ns - decided.captured_ns) / 1e6
+        now_ns, captured_ns = time.monotonic_ns(), decided.captured_ns
         return PartRow(
             uuid=self._uuids.next(),
             run=stamp.run,
+            boot_id=self._boot_id,
             part=decided.part,
             time_utc=self._clock.text(),
+            clock_synced=self._is_synced(now_ns),
             monotonic_ns=now_ns,
             camera=camera,
             region=judgement.region,
             frame_number=decided.frame_number,
+            frame_age_ms=None if captured_ns is None else (now_ns - captured_ns) / 1e6,
+            wait_ms=None if captured_ns is None else decided.waited_ns / 1e6,
+            model_ms=None if captured_ns is None else decided.model_ns / 1e6,
             label=None if decision is None else decision.label,
             verdict=decided.verdict,
             reason=decided.reason,
@@ -43,12 +55,17 @@ class RowMaker:
             probabilities=dict(zip(stamp.labels, probabilities, strict=False)),
             defect_probability=None if decision is None else decision.defect_probability,
             frames_voted=decided.frames_voted,
-            frame_age_ms=age_ms,
-            latency_ms=None,
+            picture=None,
             bundle_name=stamp.bundle_name,
             bundle_version=stamp.bundle_version,
             bundle_sha256=stamp.bundle_sha256,
         )
+
+    def _is_synced(self, now_ns: int) -> bool | None:
+        if self._asked_ns is None or now_ns - self._asked_ns > _SYNC_PERIOD_S * 1e9:
+            self._asked_ns = now_ns
+            self._clock_synced = machine.clock_synced()
+        return self._clock_synced
 
 
 class Uuids:

@@ -5,11 +5,14 @@ import dataclasses
 import time
 
 from linegate_bundle.manifest import Verdict
+from linegate_runtime.line_report import Histogram
+from linegate_runtime.part_row import PartRow
 from linegate_runtime.reason import Reason
-from linegate_runtime.record import PartRow
 
 _KEPT_TIMES = 1_000
 """Of so many parts the quantiles are taken."""
+
+_STAGES = ("age", "wait", "model", "record")
 
 
 def _times() -> collections.deque[float]:
@@ -18,13 +21,13 @@ def _times() -> collections.deque[float]:
 
 @dataclasses.dataclass
 class Tally:
-    """What came out so far.
+    """What came out so far, of the parts that are on record.
 
     Attributes:
         verdicts: parts by verdict.
-        few: parts judged by fewer frames than the policy asks for.
-        late: parts whose deadline passed before their verdict.
+        reasons: parts by why they have it.
         unseen: parts that passed without being wholly in view.
+        durations: all of them by stage, see :class:`~linegate_runtime.line_report.LineReport`.
         latencies_ms: of the newest parts, from capture to committed row.
         ages_ms: of the newest parts, from the capture of the frame to the verdict.
     """
@@ -32,9 +35,11 @@ class Tally:
     verdicts: dict[Verdict, int] = dataclasses.field(
         default_factory=lambda: dict.fromkeys(Verdict, 0)
     )
-    few: int = 0
-    late: int = 0
+    reasons: dict[Reason, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(Reason, 0))
     unseen: int = 0
+    durations: dict[str, Histogram] = dataclasses.field(
+        default_factory=lambda: {stage: Histogram() for stage in _STAGES}
+    )
     latencies_ms: collections.deque[float] = dataclasses.field(default_factory=_times)
     ages_ms: collections.deque[float] = dataclasses.field(default_factory=_times)
 
@@ -43,14 +48,37 @@ class Tally:
         """All parts that have a verdict."""
         return sum(self.verdicts.values())
 
-    def count(self, row: PartRow, latency_ms: float) -> None:
-        """Count a part that is in the record."""
+    @property
+    def few(self) -> int:
+        """Parts judged by fewer frames than the policy asks for."""
+        return self.reasons[Reason.FEW]
+
+    @property
+    def late(self) -> int:
+        """Parts whose deadline passed before their verdict."""
+        return self.reasons[Reason.LATE]
+
+    @property
+    def overridden(self) -> int:
+        """Parts that were rejected because the line was in its safe state."""
+        return self.reasons[Reason.OVERRIDE]
+
+    def count(self, row: PartRow, committed_ns: int) -> None:
+        """Count a part that is on record since then, by ``time.monotonic_ns()``."""
         self.verdicts[row.verdict] += 1
-        self.few += row.reason is Reason.FEW
-        self.late += row.reason is Reason.LATE
+        self.reasons[row.reason] += 1
+        latency_ms = (committed_ns - row.monotonic_ns) / 1e6 + (row.frame_age_ms or 0.0)
         self.latencies_ms.append(latency_ms)
+        self.durations["record"].count(latency_ms)
         if row.frame_age_ms is not None:
             self.ages_ms.append(row.frame_age_ms)
+        for stage, duration_ms in (
+            ("age", row.frame_age_ms),
+            ("wait", row.wait_ms),
+            ("model", row.model_ms),
+        ):
+            if duration_ms is not None:
+                self.durations[stage].count(duration_ms)
 
     def summary(self) -> str:
         """Return a sentence about the whole run."""
@@ -60,6 +88,8 @@ class Tally:
             text += f"; {self.few} judged by few frames"
         if self.late:
             text += f"; {self.late} late"
+        if self.overridden:
+            text += f"; {self.overridden} rejected because the line was in its safe state"
         if self.unseen:
             text += f"; {self.unseen} passed without being wholly in view"
         median, p99 = quantile(self.latencies_ms, 0.5), quantile(self.latencies_ms, 0.99)
@@ -74,6 +104,7 @@ class Tally:
             f"parts {self.parts}",
             *(f"{verdict} {count}" for verdict, count in self.verdicts.items()),
             *([f"late {self.late}"] if self.late else []),
+            *([f"override {self.overridden}"] if self.overridden else []),
             *([f"age {self.ages_ms[-1]:.0f} ms"] if self.ages_ms else []),
             *([f"latency {self.latencies_ms[-1]:.0f} ms"] if self.latencies_ms else []),
             *([f"restarts {restarts}"] if restarts else []),
@@ -92,6 +123,7 @@ class Tally:
             **{verdict.value: count for verdict, count in self.verdicts.items()},
             "few": self.few,
             "late": self.late,
+            "override": self.overridden,
             "unseen": self.unseen,
             "age_ms": self.ages_ms[-1] if self.ages_ms else None,
             "latency_ms": self.latencies_ms[-1] if self.latencies_ms else None,

@@ -11,7 +11,7 @@ from linegate_runtime.inspector import Inspector, Region
 from linegate_runtime.judge import Judge, Stamp
 from linegate_runtime.model import Model
 from linegate_runtime.policy import VerdictOptions, line_policy
-from linegate_runtime.record import PartRow
+from linegate_runtime.part_row import PartRow
 from linegate_runtime.rows import RowMaker
 from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
 

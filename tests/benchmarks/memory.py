@@ -100,7 +100,7 @@ def measure() -> Result:
     with tempfile.TemporaryDirectory() as folder, camera(_SECONDS + _SLOW_S + 60) as address:
         taken, path = watch(address, Path(folder))
         with Record(path, Access.READ) as record:
-            ages = sorted((row.frame_age_ms or 0.0) / 1000 * FPS for row in record.rows())
+            ages = sorted((one.row.frame_age_ms or 0.0) / 1000 * FPS for one in record.rows())
         slow = sorted(slow_ages(address))
     settled = np.array([point for point in taken if point[0] > _WARM_UP_S])
     slope = float(np.polyfit(settled[:, 0], settled[:, 1], 1)[0]) * 3600

@@ -78,6 +78,7 @@ def test_class_maps_are_kept_with_all_but_accepted_parts(
         return
     assert done.returncode == 0, done.stderr
     with Record(tmp_path / "parts.sqlite", Access.READ) as record:
-        kept = {row.uuid: record.class_map(row.uuid) is not None for row in record.rows()}
-        assert kept == {row.uuid: row.verdict is not Verdict.ACCEPT for row in record.rows()}
+        rows = [one.row for one in record.rows()]
+        kept = {row.uuid: record.class_map(row.uuid) is not None for row in rows}
+        assert kept == {row.uuid: row.verdict is not Verdict.ACCEPT for row in rows}
     assert set(kept.values()) == {True, False}

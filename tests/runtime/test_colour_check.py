@@ -177,7 +177,7 @@ def test_a_line_does_not_go_on_before_a_camera_of_the_other_kind(
     assert main(["run", *arguments]) == ConfigError.exit_code
     assert "expected pictures in colour as those that the model" in capsys.readouterr().err
     with Record(record, Access.READ) as opened:
-        rows = list(opened.rows())
+        rows = [one.row for one in opened.rows()]
     assert rows
     assert {row.verdict for row in rows} == {Verdict.REJECT}
 

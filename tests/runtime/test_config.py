@@ -323,7 +323,7 @@ def test_a_plug_in_refuses_options_of_another(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         config.check_plugins()
     assert "line 5: [trigger] empty: unknown key; valid are: frames" in str(caught.value)
-    assert "line 8: [[sink]] 1 path: unknown key; valid are: none" in str(caught.value)
+    assert "line 8: [[sink]] 1 path: unknown key; valid are: name" in str(caught.value)
 
 
 def test_a_secret_of_the_wrong_type_is_not_repeated(tmp_path: Path) -> None:

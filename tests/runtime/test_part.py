@@ -17,7 +17,7 @@ from linegate_runtime.geometry import Box
 from linegate_runtime.inspector import Inspection, Inspector, Region
 from linegate_runtime.judge import Judge, Stamp
 from linegate_runtime.model import Model, Seen
-from linegate_runtime.part import PartDecision, Parts
+from linegate_runtime.part import Look, PartDecision, Parts
 from linegate_runtime.policy import VerdictOptions, line_policy
 from linegate_runtime.reason import Reason
 from linegate_runtime.triggers import Begun, Observation, Trigger, TriggerOptions
@@ -38,15 +38,19 @@ def seen(defect: float) -> Seen:
     return Seen(odds(defect))
 
 
+def look(frame_number: int, captured_ns: int) -> Look:
+    return Look(frame_number, captured_ns)
+
+
 def new_parts() -> Parts:
     return Parts(POLICY)
 
 
 def test_a_part_is_decided_with_the_frame_that_completes_its_votes() -> None:
     parts = new_parts()
-    assert parts.add(1, seen(0.9), 10, 100, 101) is None
-    assert parts.add(1, seen(0.6), 11, 200, 201) is None
-    decided = parts.add(1, seen(0.8), 12, 300, 301)
+    assert parts.add(1, seen(0.9), look(10, 100), 101) is None
+    assert parts.add(1, seen(0.6), look(11, 200), 201) is None
+    decided = parts.add(1, seen(0.8), look(12, 300), 301)
     expected = decide_part([odds(0.9), odds(0.6), odds(0.8)], MANIFEST.labels, MANIFEST.policy)
     assert decided == PartDecision(
         part=1,
@@ -60,13 +64,13 @@ def test_a_part_is_decided_with_the_frame_that_completes_its_votes() -> None:
         captured_ns=300,
     )
     assert parts.policy_of(1) is None
-    assert parts.add(1, seen(0.1), 13, 400, 401) is None
+    assert parts.add(1, seen(0.1), look(13, 400), 401) is None
     assert parts.end(1, 500) is None
 
 
 def test_a_part_that_ends_early_is_decided_with_what_it_has() -> None:
     parts = new_parts()
-    parts.add(1, seen(0.05), 10, 100, 101)
+    parts.add(1, seen(0.05), look(10, 100), 101)
     decided = parts.end(1, 200)
     assert decided is not None
     assert (decided.frames_voted, decided.frame_number, decided.captured_ns) == (1, 10, 100)
@@ -88,7 +92,7 @@ def test_a_part_known_without_a_frame_is_rejected_when_it_ends_unseen() -> None:
 
 def test_a_part_whose_deadline_passes_is_rejected_once_whatever_its_frames_say() -> None:
     parts = new_parts()
-    parts.add(1, seen(0.01), 1, 0, 10)
+    parts.add(1, seen(0.01), look(1, 0), 10)
     parts.begin(2, SECOND // 2)
     assert parts.deadline_ns == SECOND
     assert parts.late(SECOND) == []
@@ -104,9 +108,9 @@ def test_a_part_whose_deadline_passes_is_rejected_once_whatever_its_frames_say()
 
 def test_a_verdict_that_comes_after_the_deadline_is_late_even_if_it_is_complete() -> None:
     parts = new_parts()
-    parts.add(1, seen(0.01), 1, 0, 10)
-    parts.add(1, seen(0.01), 2, 20, 30)
-    decided = parts.add(1, seen(0.01), 3, 40, SECOND + 1)
+    parts.add(1, seen(0.01), look(1, 0), 10)
+    parts.add(1, seen(0.01), look(2, 20), 30)
+    decided = parts.add(1, seen(0.01), look(3, 40), SECOND + 1)
     assert decided is not None
     assert (decided.verdict, decided.reason) == (Verdict.REJECT, Reason.LATE)
 
@@ -128,7 +132,7 @@ def test_parts_that_never_end_take_bounded_memory_and_are_never_decided_again() 
     assert decided == 5000
     assert len(parts._decided) <= 1001
     assert parts.policy_of(1) is None
-    assert parts.add(1, seen(0.1), 1, 9 * SECOND, 9 * SECOND) is None
+    assert parts.add(1, seen(0.1), look(1, 9 * SECOND), 9 * SECOND) is None
     assert parts.end(1, 9 * SECOND) is None
     parts.begin(1, 9 * SECOND)
     assert parts.deadline_ns is None
@@ -166,7 +170,7 @@ def test_every_part_gets_exactly_one_decision_whatever_happens(
             known.add(part)
         elif step == "frame":
             number += 1
-            decided.append(parts.add(part, seen(defect), number, now, now))
+            decided.append(parts.add(part, seen(defect), look(number, now), now))
             known.add(part)
         else:
             decided.append(parts.end(part, now))

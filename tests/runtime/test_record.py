@@ -16,52 +16,38 @@ from hypothesis import strategies as st
 
 from linegate_bundle.errors import OutputError
 from linegate_bundle.manifest import Verdict
-from linegate_runtime.policy import PolicyOrigin
-from linegate_runtime.reason import Reason
-from linegate_runtime.record import Access, PartRow, Record
+from linegate_runtime.part_row import PartRow, Recorded
+from linegate_runtime.record import Access, Entry, Record
+from linegate_runtime.record_schema import FIRST_HASH, link, to_values
+from linegate_runtime.record_upkeep import enrol, lost, remove_oldest, waiting
+from tests.runtime.sink_support import recorded
 
 
 def row(part: int = 1, run: str = "a run") -> PartRow:
-    return PartRow(
-        uuid=str(uuid.uuid4()),
-        run=run,
-        part=part,
-        time_utc="2026-01-02T03:04:05.678Z",
-        monotonic_ns=2**62,
-        camera="http://camera/stream",
-        region="",
-        frame_number=12,
-        label="functional",
-        verdict=Verdict.UNSURE,
-        reason=Reason.VOTE,
-        policy=PolicyOrigin.BUNDLE,
-        probabilities={"functional": 0.6, "defective": 0.4},
-        defect_probability=0.4,
-        frames_voted=3,
-        frame_age_ms=12.5,
-        latency_ms=None,
-        bundle_name="cells",
-        bundle_version="1.0.0",
-        bundle_sha256="0" * 64,
-    )
+    return msgspec.structs.replace(recorded(part).row, uuid=str(uuid.uuid4()), run=run)
+
+
+def append(record: Record, *rows: PartRow) -> list[Recorded]:
+    return record.append([Entry(one) for one in rows])
 
 
 def append_many(record: Record, count: int) -> None:
     for part in range(1, count):
-        record.append(row(part))
+        append(record, row(part))
 
 
 def read(path: Path) -> list[PartRow]:
     with Record(path, Access.READ) as record:
-        return list(record.rows())
+        return [one.row for one in record.rows()]
 
 
 def test_rows_come_back_as_they_went_in_and_in_order(tmp_path: Path) -> None:
     rows = [row(part) for part in (1, 2, 3)]
     with Record(tmp_path / "record.sqlite") as record:
         for each in rows:
-            record.append(each)
-        assert list(record.rows()) == rows
+            append(record, each)
+        assert [one.row for one in record.rows()] == rows
+        assert [one.number for one in record.rows()] == [1, 2, 3]
     assert read(tmp_path / "record.sqlite") == rows
 
 
@@ -71,13 +57,12 @@ def test_a_class_map_comes_back_with_its_shape_and_a_row_without_one_has_none(
     first, second = row(1), row(2)
     values = np.linspace(-3, 4, 5 * 4 * 2).reshape(5, 4, 2)
     with Record(tmp_path / "record.sqlite") as record:
-        record.append(first, values)
-        record.append(second)
+        record.append([Entry(first, values), Entry(second)])
         kept = record.class_map(first.uuid)
         assert kept is not None
         np.testing.assert_array_equal(kept, values.astype(np.float32))
         assert record.class_map(second.uuid) is None
-        assert list(record.rows()) == [first, second]
+        assert [one.row for one in record.rows()] == [first, second]
 
 
 @given(
@@ -99,25 +84,8 @@ def test_any_values_come_back(
     )
     # A name without a file: SQLite keeps the database in memory.
     with Record(Path(":memory:")) as record:
-        record.append(changed)
-        assert list(record.rows()) == [changed]
-
-
-def test_the_latency_is_noted_with_the_next_row_or_when_settled_or_closed(tmp_path: Path) -> None:
-    path = tmp_path / "record.sqlite"
-    first, second, third = row(1), row(2), row(3)
-    with Record(path) as record:
-        record.append(first)
-        record.note_latency(first.uuid, 1.5)
-        assert [each.latency_ms for each in read(path)] == [None]
-        record.append(second)
-        assert [each.latency_ms for each in read(path)] == [1.5, None]
-        record.note_latency(second.uuid, 2.5)
-        record.settle()
-        assert [each.latency_ms for each in read(path)] == [1.5, 2.5]
-        record.append(third)
-        record.note_latency(third.uuid, 3.5)
-    assert [each.latency_ms for each in read(path)] == [1.5, 2.5, 3.5]
+        append(record, changed)
+        assert [one.row for one in record.rows()] == [changed]
 
 
 def test_a_row_is_durable_by_write_ahead_log_and_full_sync(tmp_path: Path) -> None:
@@ -133,11 +101,11 @@ def test_no_acknowledged_row_is_lost_when_the_program_is_killed(tmp_path: Path) 
     path = tmp_path / "record.sqlite"
     program = (
         "import itertools, sys, pathlib\n"
-        "from linegate_runtime.record import Record\n"
+        "from linegate_runtime.record import Entry, Record\n"
         "from tests.runtime.test_record import row\n"
         "record = Record(pathlib.Path(sys.argv[1]))\n"
         "for part in itertools.count(1):\n"
-        "    record.append(row(part))\n"
+        "    record.append([Entry(row(part))])\n"
         "    print(part, flush=True)\n"
     )
     with subprocess.Popen(
@@ -159,10 +127,10 @@ def test_no_acknowledged_row_is_lost_when_the_program_is_killed(tmp_path: Path) 
 
 def test_a_part_cannot_have_two_rows_in_one_run(tmp_path: Path) -> None:
     with Record(tmp_path / "record.sqlite") as record:
-        record.append(row(1))
+        append(record, row(1))
         with pytest.raises(OutputError, match="part 1 cannot be recorded: UNIQUE"):
-            record.append(row(1))
-        record.append(row(1, run="another run"))
+            append(record, row(1))
+        append(record, row(1, run="another run"))
         assert len(list(record.rows())) == 2
 
 
@@ -170,7 +138,7 @@ def test_runs_add_to_a_record(tmp_path: Path) -> None:
     path = tmp_path / "record.sqlite"
     for run in ("first", "second"):
         with Record(path) as record:
-            record.append(row(1, run))
+            append(record, row(1, run))
     assert [each.run for each in read(path)] == ["first", "second"]
 
 
@@ -180,7 +148,7 @@ def test_a_record_of_another_schema_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA user_version = 7")
     database.close()
-    with pytest.raises(OutputError, match=r"record\.sqlite: .*schema version 3, got 7; move it"):
+    with pytest.raises(OutputError, match=r"record\.sqlite: .*schema version 4, got 7; move it"):
         Record(path)
 
 
@@ -220,13 +188,13 @@ def test_a_record_opened_for_reading_cannot_be_written_to(tmp_path: Path) -> Non
         Record(tmp_path / "record.sqlite", Access.READ) as record,
         pytest.raises(OutputError, match="readonly"),
     ):
-        record.append(row())
+        append(record, row())
 
 
 def test_a_damaged_row_is_named(tmp_path: Path) -> None:
     path = tmp_path / "record.sqlite"
     with Record(path) as record:
-        record.append(row())
+        append(record, row())
     with sqlite3.connect(path) as database:
         database.execute("UPDATE parts SET verdict = 'perhaps'")
     database.close()
@@ -236,10 +204,104 @@ def test_a_damaged_row_is_named(tmp_path: Path) -> None:
 
 def test_a_row_that_cannot_be_written_leaves_the_record_usable(tmp_path: Path) -> None:
     with Record(tmp_path / "record.sqlite") as record:
-        record._database.execute("PRAGMA max_page_count = 8")
+        record._database.execute("PRAGMA max_page_count = 30")
         with pytest.raises(OutputError, match="database or disk is full"):
             append_many(record, 1000)
         before = len(list(record.rows()))
         record._database.execute("PRAGMA max_page_count = 1000")
-        record.append(row(1000))
+        append(record, row(1000))
         assert len(list(record.rows())) == before + 1
+
+
+def test_each_row_is_linked_to_the_one_before(tmp_path: Path) -> None:
+    with Record(tmp_path / "record.sqlite") as record:
+        first, second, third = (*append(record, row(1), row(2)), *append(record, row(3)))
+        before = FIRST_HASH
+        for one in (first, second, third):
+            before = link(before, one.number, to_values(one.row))
+            assert one.hash == before.hex()
+        assert record.chain.last_hash == before
+        assert list(record.rows()) == [first, second, third]
+
+
+def test_rows_that_fail_together_leave_no_trace(tmp_path: Path) -> None:
+    with Record(tmp_path / "record.sqlite") as record:
+        append(record, row(1))
+        before = record.chain
+        with pytest.raises(OutputError, match="part 2, 1 cannot be recorded"):
+            append(record, row(2), row(1))
+        assert record.chain == before == record.refresh()
+        (second,) = append(record, row(2))
+        assert second.number == 2
+
+
+def test_a_new_sink_begins_with_the_next_row_and_keeps_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "record.sqlite"
+    with Record(path) as record:
+        append(record, row(1), row(2))
+        assert enrol(record, ["one"]) == {"one": 2}
+        append(record, row(3))
+        record.append([Entry(row(4))], {"one": 3})
+        record.append([], {"one": 1})  # places never fall
+        assert waiting(record) == {"one": 1}
+    with Record(path) as record:
+        assert enrol(record, ["one", "two"]) == {"one": 3, "two": 4}
+        assert enrol(record, ["two"]) == {"two": 4}
+        assert waiting(record) == {"two": 0}
+
+
+def test_old_rows_are_removed_from_the_oldest_on_and_the_chain_goes_on(tmp_path: Path) -> None:
+    with Record(tmp_path / "record.sqlite") as record:
+        parts = append(record, *(row(part) for part in range(1, 11)))
+        assert remove_oldest(record, 4) == 4
+        assert list(record.rows()) == parts[4:]
+        assert record.chain.before_number == 4
+        assert record.chain.before_hash.hex() == parts[3].hash
+        assert remove_oldest(record, 100) == 5  # the newest stays
+        assert list(record.rows()) == parts[9:]
+        (next_one,) = append(record, row(11))
+        assert next_one.number == 11
+
+
+def test_by_age_nothing_is_removed_that_a_sink_has_not_got_but_by_size_it_is_and_counted(
+    tmp_path: Path,
+) -> None:
+    with Record(tmp_path / "record.sqlite") as record:
+        enrol(record, ["slow"])
+        append(record, *(row(part) for part in range(1, 11)))
+        record.append([], {"slow": 3})
+        later = "2027-01-01T00:00:00.000Z"
+        assert remove_oldest(record, 100, later) == 3
+        assert lost(record) == {}
+        assert remove_oldest(record, 2) == 2
+        assert lost(record) == {"slow": 2}
+        assert waiting(record) == {"slow": 5}
+
+
+def test_age_is_counted_by_the_row_not_by_its_place(tmp_path: Path) -> None:
+    with Record(tmp_path / "record.sqlite") as record:
+        append(record, *(row(part) for part in (1, 2, 3)))
+        limit = recorded(3).row.time_utc
+        assert remove_oldest(record, 100, limit) == 2
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(0, 40))
+def test_sums_always_agree_with_the_rows(minutes: list[int], removed: int) -> None:
+    with Record(Path(":memory:")) as record:
+        for number, minute in enumerate(minutes, 1):
+            changes = {"time_utc": f"2026-01-01T00:0{minute}:00.000Z", "model_ms": 1.0 + minute}
+            append(record, msgspec.structs.replace(row(number), **changes))
+        remove_oldest(record, removed)
+        left = list(record.rows())
+        sums = record._database.execute("SELECT sum(parts), min(parts) FROM minutes").fetchone()
+        assert sums[0] == len(left)
+        assert sums[1] > 0
+        by_minute = dict(
+            record._database.execute("SELECT minute % 60, sum(parts) FROM minutes GROUP BY minute")
+        )
+        times = [int(one.row.time_utc[14:16]) for one in left]
+        assert by_minute == {minute: times.count(minute) for minute in set(times)}
+        stages = dict(
+            record._database.execute("SELECT stage, sum(parts) FROM durations GROUP BY stage")
+        )
+        assert stages == dict.fromkeys(("age", "wait", "model"), len(left))

@@ -15,10 +15,11 @@ from gpiozero.pins.mock import MockFactory
 from linegate_bundle.errors import ConfigError
 from linegate_runtime.geometry import Box
 from linegate_runtime.testing import Belt
-from linegate_runtime.triggers import TRIGGERS, Observation, Trigger
+from linegate_runtime.triggers import TRIGGERS, Observation, Trigger, call_desk
 from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
 from linegate_runtime.triggers.fake import FakeOptions, FakeTrigger
 from linegate_runtime.triggers.presence import PresenceOptions, PresenceTrigger
+from tests.broker import free_port
 from tests.runtime.live_support import even_picture, grey_part
 
 FRAME_NS = 100_000_000
@@ -29,6 +30,7 @@ REQUIRED: dict[str, dict[str, object]] = {
     "gpio": {"pin": 17},
     "interval": {"period_s": 0.4},
     "presence": {},
+    "software": {"listen": f"127.0.0.1:{free_port()}"},
 }
 """The options that each trigger cannot do without."""
 
@@ -69,6 +71,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, pins: MockFactory) -> Ri
         "gpio": {"debounce_s": 0.0},
         "interval": {"frames": 2},
         "presence": {"empty": empty},
+        "software": {"frames": 2},
     }
     options = REQUIRED[request.param] | more[request.param]
 
@@ -76,6 +79,10 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path, pins: MockFactory) -> Ri
         if index in {2, 8}:
             pins.pin(17).drive_high()
             pins.pin(17).drive_low()
+            if request.param == "software":
+                for desk in call_desk._OPEN.values():
+                    for clerk in desk._clerks:
+                        clerk.begin(time.monotonic_ns())
 
     return Rig(lambda region: make(request.param, options, region), before_frame)
 
@@ -108,7 +115,7 @@ def watch(rig: Rig, trigger: Trigger[Any]) -> Seen:
 
 
 def test_every_registered_trigger_is_under_the_contract() -> None:
-    assert TRIGGERS.names() == ["continuous", "fake", "gpio", "interval", "presence"]
+    assert TRIGGERS.names() == sorted(REQUIRED)
     assert TRIGGERS.names() == sorted(REQUIRED)
 
 

@@ -5,18 +5,17 @@ that can be asked for.
 """
 
 import http.server
-import ipaddress
-import socket
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 import msgspec
 
 from linegate_bundle.errors import OutputError
+from linegate_runtime.bounded_server import BoundedServer, is_loopback
 from linegate_runtime.setup_view.page import PAGE
 
 _BOUNDARY = "linegate"
@@ -93,7 +92,7 @@ class ViewServer:
             ) from error
         self._server.pictures = pictures
         self._server.state = state
-        self._server.is_local = _is_loopback(host)
+        self._server.is_local = is_loopback(host)
         self.host, self.port = host, int(self._server.server_address[1])
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
@@ -121,41 +120,15 @@ class ViewServer:
         self._thread.join()
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(BoundedServer):
     pictures: Pictures
     state: Callable[[], object]
     is_local: bool
 
     def __init__(self, address: tuple[str, int], handler: type["_Handler"]) -> None:
-        if ":" in address[0]:
-            self.address_family = socket.AF_INET6
-        super().__init__(address, handler)
+        super().__init__(address, handler, _MOST_CONNECTIONS)
         self.is_over = threading.Event()
         self.streams = threading.BoundedSemaphore(_MOST_STREAMS)
-        self._connections = threading.BoundedSemaphore(_MOST_CONNECTIONS)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own; more connections at once than a few are refused."""
-        if not self._connections.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except BaseException:  # no thread could be started
-            self._connections.release()
-            raise
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and make room for the next."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._connections.release()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a browser that goes in the middle of an answer is no error of ours."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -182,7 +155,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
         except ValueError:
             return False
-        return host == "localhost" or _is_loopback(host)
+        return host == "localhost" or is_loopback(host)
 
     def _send(self, kind: str, content: bytes) -> None:
         self.send_response(200)
@@ -223,10 +196,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Say nothing; the base class would write each request to stderr."""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

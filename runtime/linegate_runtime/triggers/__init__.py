@@ -11,6 +11,7 @@ TRIGGERS = Registry(
         "presence": "linegate_runtime.triggers.presence:PresenceTrigger",
         "interval": "linegate_runtime.triggers.interval:IntervalTrigger",
         "gpio": "linegate_runtime.triggers.gpio:GpioTrigger",
+        "software": "linegate_runtime.triggers.software:SoftwareTrigger",
         "fake": "linegate_runtime.triggers.fake:FakeTrigger",
     },
 )

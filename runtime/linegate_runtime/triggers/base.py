@@ -1,6 +1,7 @@
 """What a trigger must do: say which parts a frame shows, and where."""
 
 import abc
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Self, TypeVar
 
 import msgspec
@@ -10,6 +11,7 @@ from linegate_runtime.geometry import Box
 
 if TYPE_CHECKING:
     from linegate_bundle.preprocess import UInt8Array
+    from linegate_runtime.part_row import Recorded
 
 
 class Sighting(msgspec.Struct, frozen=True):
@@ -104,9 +106,11 @@ class Trigger(abc.ABC, Generic[OptionsT]):
 
     Attributes:
         Options: type of the options.
+        wants_verdicts: whether :meth:`told` is called.
     """
 
     Options: ClassVar[type[TriggerOptions]] = TriggerOptions
+    wants_verdicts: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __init__(self, options: OptionsT, region: Box | None = None) -> None: ...
@@ -134,6 +138,13 @@ class Trigger(abc.ABC, Generic[OptionsT]):
         """
         del now_ns
         return ()
+
+    def told(self, parts: Sequence["Recorded"]) -> None:
+        """Hear of the verdicts of its parts as soon as they are on record, in another thread.
+
+        Returns at once.
+        """
+        del parts
 
     def close(self) -> None:
         """Let go what the trigger holds, such as a pin; a second call does nothing."""

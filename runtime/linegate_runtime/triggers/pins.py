@@ -4,17 +4,17 @@ A light barrier before two cameras, or before two regions of one, is one pin: to
 system it can be opened only once, so whoever opens it again shares it.
 """
 
-import importlib
 import logging
 import time
-import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
 
-from linegate_bundle.errors import ConfigError
+from linegate_runtime.gpio_access import find_pins, import_gpiozero, opening
 
 _LOG = logging.getLogger(__name__)
+
+_USER = "the trigger gpio"
 
 Listener = Callable[[int], None]
 """Takes the ``time.monotonic_ns()`` of an edge, in gpiozero's thread."""
@@ -92,9 +92,10 @@ def open_pin(name: int | str, *, pull_up: bool | None) -> InputPin:
     Raises:
         ConfigError: gpiozero or the pins are missing, or the pin cannot be had.
     """
-    gpiozero = _import_gpiozero()
-    _find_pins(gpiozero)
-    try:
+    gpiozero = import_gpiozero(_USER)
+    for reason in find_pins(gpiozero, _USER):
+        _LOG.warning("%s", reason)
+    with opening(gpiozero, name):
         pin = gpiozero.Device.pin_factory.pin(name)
         known = _OPEN.get(pin)
         if known is not None and known.is_open and known.pull_up == pull_up:
@@ -102,49 +103,6 @@ def open_pin(name: int | str, *, pull_up: bool | None) -> InputPin:
         device = gpiozero.DigitalInputDevice(
             name, pull_up=pull_up, active_state=True if pull_up is None else None
         )
-    except gpiozero.GPIOPinInUse as error:
-        raise ConfigError(
-            f"{error}; give each sink a pin of its own, and triggers that share one the same pull"
-        ) from error
-    except gpiozero.PinInvalidPin as error:
-        raise ConfigError(
-            f"expected a pin that this board has, such as 17, 'GPIO17' or 'BOARD11': {error}; "
-            "gpiozero's command `pinout` shows them"
-        ) from error
-    except gpiozero.PinFixedPull as error:
-        raise ConfigError(f"expected the pull that the pin has, or another pin: {error}") from error
-    except Exception as error:  # what talks to the chip has exceptions of its own
-        raise ConfigError(
-            f"cannot open pin {name}: {error}; check that no other program uses it and "
-            "that the user is in the group gpio"
-        ) from error
     opened = InputPin(device, pull_up=pull_up)
     _OPEN[pin] = opened
     return opened
-
-
-def _import_gpiozero() -> Any:
-    try:
-        return importlib.import_module("gpiozero")
-    except ImportError as error:
-        raise ConfigError(
-            "the trigger gpio needs gpiozero: pip install 'linegate-runtime[gpio]' "
-            f"({error}); then the user must be in the group gpio"
-        ) from error
-
-
-def _find_pins(gpiozero: Any) -> None:
-    """Let gpiozero choose what it reaches the pins through."""
-    with warnings.catch_warnings(record=True) as tried:
-        warnings.simplefilter("always")
-        try:
-            gpiozero.Device.ensure_pin_factory()
-        except Exception as error:  # what talks to the chip has exceptions of its own
-            reasons = "; ".join([str(error), *(str(warning.message) for warning in tried)])
-            raise ConfigError(
-                "the trigger gpio finds no pins on this machine; on a Raspberry Pi: "
-                "pip install 'linegate-runtime[gpio]', put the user into the group gpio "
-                f"(sudo usermod -aG gpio $USER) and log in again ({reasons})"
-            ) from error
-    for warning in tried:
-        _LOG.warning("%s", warning.message)

@@ -42,7 +42,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     monotonic_ns: int
     frame_age_ms: float | None
     frames_voted: int
-    latency_ms: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +224,7 @@ def _figures(
     judged = [(part, found[0].verdict) for part, found in zip(parts, by_part, strict=True) if found]
     alike = [by_part[number][0].verdict is verdict for number, verdict in again.items()]
     outcomes = Counter(_outcome(part.role, verdict) for part, verdict in judged)
-    latencies = [row.latency_ms for row in rows if row.latency_ms is not None]
+    latencies = [row.frame_age_ms for row in rows if row.frame_age_ms is not None]
     return LiveFigures(
         parts_shown=len(parts),
         parts_judged=len(judged),

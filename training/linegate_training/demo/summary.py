@@ -46,7 +46,7 @@ class LiveFigures(msgspec.Struct, frozen=True, kw_only=True):
         wrong: defective parts accepted and good ones rejected.
         escapes: defective parts accepted, part of ``wrong``.
         unsure: parts with the verdict unsure.
-        latency_ms: from the capture of the deciding frame to the recorded verdict.
+        latency_ms: from the capture of the deciding frame to the verdict.
         first_verdict_s: from the start of ``linegate run`` to its first verdict, with a
             part in view.
     """

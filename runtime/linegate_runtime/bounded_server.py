@@ -1,0 +1,70 @@
+"""An HTTP server for a few clients: more connections at once are refused, none holds it up."""
+
+import http.server
+import ipaddress
+import logging
+import socket
+import sys
+import threading
+from typing import Any
+
+_LOG = logging.getLogger(__name__)
+
+
+class BoundedServer(http.server.ThreadingHTTPServer):
+    """Answers each connection in a thread of its own.
+
+    Args:
+        address: host and port; port 0 takes a free one.
+        handler: class of what answers.
+        connections: so many at once at most.
+
+    Raises:
+        OSError: the port is taken or the host is not this machine's.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        handler: type[http.server.BaseHTTPRequestHandler],
+        connections: int,
+    ) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, handler)
+        self._connections = threading.BoundedSemaphore(connections)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own; more connections at once than a few are refused."""
+        if not self._connections.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            self._connections.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and make room for the next."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.release()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing if a client goes in the middle of an answer: that is no error of ours."""
+        del request, client_address
+        if not isinstance(sys.exception(), OSError):
+            _LOG.exception("a request cannot be answered")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
