@@ -31,7 +31,7 @@ from linegate_runtime.tally import Rate, Tally
 
 _LOG = logging.getLogger(__name__)
 
-_TICK_S = 0.05
+_TICK_S = 0.02
 """How often the loop looks up while no frame comes: gates want to hear that it is alive."""
 
 _PULSE_S = 0.1
@@ -147,13 +147,15 @@ class Line:
             found = self._next_frame(min(left_s, _TICK_S), limits)
             looked_ns = time.monotonic_ns()
             if found is not None:
+                found[0].sight.note(looked_ns)
+            # Before the frame is judged: a camera that has just come back sees again.
+            self._beat(looked_ns)
+            if found is not None:
                 station, frame = found
                 self._rate.count()
-                station.sight.note(looked_ns)
                 self._take(station, station.inspector.inspect(frame), limits)
             for station in self._stations:
                 self._take(station, station.inspector.check_time(), limits)
-            self._beat(looked_ns)
             self._look_for_another_judge()
             if limits.parts is not None and self._parts >= limits.parts:
                 return
@@ -223,7 +225,7 @@ class Line:
             cameras=tuple(_camera_report(station, now_ns) for station in self._stations),
             durations=self.tally.durations,
             unrecorded=recorder.depth,
-            alarms=tuple(alarm for alarm in (*alarms, *self._desk.outputs.alarms) if alarm),
+            alarms=tuple(alarm for alarm in alarms if alarm),
             bundle=(stamp.bundle_name, stamp.bundle_version, stamp.bundle_sha256),
             record=str(recorder.path),
         )

@@ -108,14 +108,10 @@ class LineOutputs:
     @property
     def problems(self) -> list[str]:
         """Why nothing can be accepted just now, as sentences."""
-        return [gate.problem for gate in self._gates if gate.problem is not None]
-
-    @property
-    def alarms(self) -> list[str]:
-        """What else is wrong with outputs, as sentences."""
-        if self._process is None or self._process.problem is None:
-            return []
-        return [self._process.problem]
+        found = [gate.problem for gate in self._gates]
+        if self._process is not None:
+            found.append(self._process.problem)
+        return [problem for problem in found if problem is not None]
 
     def beat(self, reasons: Sequence[str]) -> None:
         """Say that the line is alive, and why nothing is to be accepted; returns at once."""

@@ -21,6 +21,7 @@ from linegate_runtime.feed import Feed
 from linegate_runtime.line_report import LineReport
 from linegate_runtime.logs import set_up_log
 from linegate_runtime.outputs_protocol import (
+    Alive,
     Committed,
     Delivered,
     Goodbye,
@@ -42,6 +43,7 @@ _LOG = logging.getLogger(__name__)
 STUCK_S = 0.25
 """A line that has not been heard of for so long is stuck."""
 
+_TICK_S = 0.05
 _SHOW_S = 0.1
 _REPORT_S = 0.5
 
@@ -137,19 +139,23 @@ class Outputs:
             self._server.close()
 
     def _tick(self) -> None:
-        report_at = 0.0
-        while not self._is_over.wait(_SHOW_S):
-            state = self.state
-            for courier in self._couriers:
-                courier.sink.show(state)
-            if time.monotonic() >= report_at:
-                report_at = time.monotonic() + _REPORT_S
+        show_at = report_at = 0.0
+        while not self._is_over.wait(_TICK_S):
+            self._tell(Alive())
+            now = time.monotonic()
+            if now >= show_at:
+                show_at = now + _SHOW_S
+                state = self.state
+                for courier in self._couriers:
+                    courier.sink.show(state)
+            if now >= report_at:
+                report_at = now + _REPORT_S
                 self._tell(SinksReport(sinks=self.sinks))
 
     def _note_place(self, sink: str, number: int) -> None:
         self._tell(Delivered(sink=sink, number=number))
 
-    def _tell(self, message: Delivered | SinksReport) -> None:
+    def _tell(self, message: Delivered | Alive | SinksReport) -> None:
         with self._sending:
             send(self._connection, message)
 

@@ -33,7 +33,10 @@ _START_LIMIT_S = 20.0
 """For starting Python and what talks to receivers, from a cold SD card too."""
 
 _SILENT_S = 5.0
-"""A process that has said nothing for so long hangs."""
+"""A process that has said nothing for so long hangs, and is started again."""
+
+_DOUBTFUL_S = 0.15
+"""After so long nothing is accepted, for nobody knows what outputs tell."""
 
 _BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S = 10.0
@@ -65,6 +68,7 @@ class OutputsProcess:
         self._lock = threading.Lock()
         self._is_closing = threading.Event()
         self._problem: str | None = None
+        self._heard_at = 0.0
         self._process, self._connection = self._start()
         self._sender = _sender(self._connection)
         self._wait_until_open()
@@ -79,6 +83,8 @@ class OutputsProcess:
     @property
     def problem(self) -> str | None:
         """Why the outputs are not served just now, as a sentence; None if they are."""
+        if self._problem is None and time.monotonic() - self._heard_at > _DOUBTFUL_S:
+            return "the outputs' process does not answer"
         return self._problem
 
     def pulse(self, report: LineReport) -> None:
@@ -142,6 +148,7 @@ class OutputsProcess:
         except TimeoutError:
             answer = None
         if isinstance(answer, Opened):
+            self._heard_at = time.monotonic()
             self._connection.settimeout(_SILENT_S)
             return
         self._process.kill()
@@ -181,6 +188,7 @@ class OutputsProcess:
                 return f"the outputs' process does not answer ({error})"
             if message is None:
                 return "the outputs' process has ended"
+            self._heard_at = time.monotonic()
             if isinstance(message, Delivered):
                 self._places[message.sink] = message.number
                 self._on_place(message.sink, message.number)
@@ -189,7 +197,7 @@ class OutputsProcess:
             elif isinstance(message, Opened):
                 self._connection.settimeout(_SILENT_S)
                 self._problem = None
-            else:
+            elif isinstance(message, Refused):
                 return f"the outputs cannot be opened again: {'; '.join(message.problems)}"
 
     def _restart(self) -> None:

@@ -90,6 +90,10 @@ class Delivered(Message, frozen=True, kw_only=True):
     number: int
 
 
+class Alive(Message, frozen=True, kw_only=True):
+    """Child to parent, about twenty times a second."""
+
+
 class SinkReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a sink does.
 
@@ -111,7 +115,7 @@ class SinksReport(Message, frozen=True, kw_only=True):
 
 
 ToChild = Setup | Pulse | Committed | Goodbye
-ToParent = Opened | Refused | Delivered | SinksReport
+ToParent = Opened | Refused | Delivered | Alive | SinksReport
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 _TO_CHILD: "msgspec.json.Decoder[ToChild]" = msgspec.json.Decoder(ToChild)

@@ -2,7 +2,7 @@
 
 import collections
 
-_LEAST_LIMIT_NS = 200_000_000
+_LEAST_LIMIT_NS = 150_000_000
 """A camera that gives no frame for so long is blind, or for three of its periods if longer."""
 
 _PERIODS = 3

@@ -175,9 +175,9 @@ class _Walk:
             if chain.before_number > self.place:
                 self._begin(chain)  # these were removed meanwhile
                 continue
-            problem = self._take(rows)
-            if len(rows) < SLICE:
-                return problem or self._end_problem(chain)
+            problem = self._take(rows, chain.last_number)
+            if len(rows) < SLICE or rows[-1].number > chain.last_number:
+                return problem or self._end_problem(chain, rows)
         return problem
 
     def _begin(self, chain: Chain) -> None:
@@ -201,34 +201,33 @@ class _Walk:
 
     def _read(self) -> tuple[Chain, list[_Stored]]:
         with snapshot(self._record) as database:
-            chain = self._record.refresh()
-            query = f"{ROWS} WHERE number > ? ORDER BY number LIMIT {SLICE}"
-            cursor = database.execute(query, (self.place,))
-            return chain, [
-                _Stored(number, bytes(digest), tuple(values)) for number, digest, *values in cursor
-            ]
+            return self._record.refresh(), _stored(database, self.place, SLICE)
 
-    def _take(self, rows: Sequence[_Stored]) -> Problem | None:
-        for index, row in enumerate(rows):
+    def _take(self, rows: Sequence[_Stored], last: int) -> Problem | None:
+        for row in rows:
+            if row.number > last:
+                return None  # the chain ends before it
             if row.number != self.place + 1:
                 return _missing(self.place + 1, row.number - 1)
             if not row.follows(self.hash):
-                return self._broken(row, rows[index + 1] if index + 1 < len(rows) else None)
+                return self._broken(row)
             self.place, self.hash = row.number, row.hash
             self.rows += 1
             self.last = Place(row.number, str(row.values[_TIME]))
             self.first = self.first or self.last
         return None
 
-    def _broken(self, row: _Stored, after: _Stored | None) -> Problem:
+    def _broken(self, row: _Stored) -> Problem:
         """Say what was done to a row, as far as the next one tells."""
         computed = row.link(self.hash)
-        chain = self._record.chain
-        if after is None:
-            is_kept, is_due = chain.last_hash == row.hash, chain.last_hash == computed
+        with snapshot(self._record) as database:
+            chain = self._record.refresh()
+            after = _stored(database, row.number, 1)
+        if after:
+            is_kept = after[0].follows(row.hash)
+            is_due = computed is not None and after[0].follows(computed)
         else:
-            is_kept = after.follows(row.hash)
-            is_due = computed is not None and after.follows(computed)
+            is_kept, is_due = chain.last_hash == row.hash, chain.last_hash == computed
         if is_due:
             what = "its hash was changed; its values are as they were recorded"
         elif is_kept and self.rows == 0 and self.removed > 0:
@@ -260,11 +259,17 @@ class _Walk:
             "in, or the table chain was edited",
         )
 
-    def _end_problem(self, chain: Chain) -> Problem | None:
+    def _end_problem(self, chain: Chain, rows: Sequence[_Stored]) -> Problem | None:
+        """Say what is wrong where the chain ends, or should.
+
+        Args:
+            chain: where it should.
+            rows: the last ones there are.
+        """
         if self.place < chain.last_number:
             return _missing(self.place + 1, chain.last_number, ", the newest")
-        if self.place > chain.last_number:
-            number = chain.last_number + 1
+        if rows and rows[-1].number > chain.last_number:
+            number = next(row.number for row in rows if row.number > chain.last_number)
             return Problem(
                 number,
                 f"row {number} lies behind the end of the chain, row {chain.last_number}: it was "
@@ -276,6 +281,14 @@ class _Walk:
             )
             return Problem(self.place, what)
         return None
+
+
+def _stored(database: sqlite3.Connection, after: int, most: int) -> list[_Stored]:
+    query = f"{ROWS} WHERE number > ? ORDER BY number LIMIT ?"
+    return [
+        _Stored(number, bytes(digest), tuple(values))
+        for number, digest, *values in database.execute(query, (after, most))
+    ]
 
 
 def _missing(first: int, last: int, which: str = "") -> Problem:

@@ -40,6 +40,8 @@ _TYPES = {
 }
 """All others are ``TEXT NOT NULL``."""
 
+_REALS = tuple(name for name, type_ in _TYPES.items() if type_ == "REAL")
+
 _PARTS = f"""
 CREATE TABLE parts (
     number INTEGER PRIMARY KEY,
@@ -113,7 +115,17 @@ def to_values(row: PartRow) -> tuple[Value, ...]:
     values["probabilities"] = msgspec.json.encode(row.probabilities).decode()
     if row.clock_synced is not None:
         values["clock_synced"] = int(row.clock_synced)
+    for name in _REALS:
+        values[name] = _stored_real(values[name])
     return tuple(values.values())
+
+
+def _stored_real(value: float | None) -> float | None:
+    """Return a number as SQLite gives it back, else its row would not have the hash it was given.
+
+    It stores integers as reals, has no negative zero, and NULL instead of what is no number.
+    """
+    return None if value is None or value != value else float(value) + 0.0  # noqa: PLR0124
 
 
 def from_values(values: tuple[object, ...]) -> PartRow:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from linegate_bundle.manifest import Verdict
+from linegate_runtime.machine import boot_id
 from linegate_runtime.part_row import Recorded
 from linegate_runtime.sinks.base import LineState, Sink
-from linegate_runtime.sinks.presentation import boot_id
 from tests.runtime.sink_support import recorded
 
 READY, NOT_READY = LineState(is_ready=True), LineState(is_ready=False, reasons=("no camera",))

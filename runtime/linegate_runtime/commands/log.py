@@ -151,7 +151,8 @@ def _check_out(out: Path, record: Path) -> None:
         raise OutputError(f"{out}: expected an existing folder {out.parent}; make it first")
     if out.is_dir():
         raise OutputError(f"{out}: expected a file to write, got a folder")
-    if out.name.startswith(record.name) and out.parent.resolve() == record.parent.resolve():
+    own = record.resolve()
+    if out.resolve() in {own.with_name(own.name + ending) for ending in ("", "-wal", "-shm")}:
         raise ConfigError(f"--out: expected another file than the record and its log, got {out}")
 
 

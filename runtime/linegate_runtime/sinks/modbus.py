@@ -53,13 +53,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from linegate_bundle.errors import ConfigError, OutputError
+from linegate_runtime.machine import boot_id
 from linegate_runtime.sinks import host_port
 from linegate_runtime.sinks.base import LineState, Sink, SinkOptions
 from linegate_runtime.sinks.loop_thread import LoopThread
 from linegate_runtime.sinks.modbus_client import ModbusClient
 from linegate_runtime.sinks.modbus_registers import TOTAL, counter_of
 from linegate_runtime.sinks.modbus_server import ModbusServer
-from linegate_runtime.sinks.presentation import Presentation, Seconds, boot_id
+from linegate_runtime.sinks.presentation import Presentation, Seconds
 
 if TYPE_CHECKING:
     from linegate_runtime.part_row import Recorded

@@ -200,7 +200,7 @@ class _Users:
         """Return the user for a session; None refuses it."""
         del iserver
         # asyncua opens channels without security too, for clients that ask for the endpoints.
-        if self._access.identity is not None and False:
+        if self._access.identity is not None and not certificate:
             return None
         if self._access.user is not None:
             given = ((username or "").encode(), (password or "").encode())

@@ -7,7 +7,6 @@ stays so until the next verdict, for one that comes back could be taken for anot
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -39,8 +38,6 @@ WITHHELD = 6
 """The reason's number of a verdict that is not to be acted upon, see :class:`Shown`."""
 
 Seconds = Annotated[float, msgspec.Meta(gt=0.0, le=3600.0)]
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,11 +154,3 @@ class Presentation:
         be ahead: what seems to come from the future is old.
         """
         return row.boot_id == self._boot_id and 0 <= now_ns - row.monotonic_ns <= self._max_age_ns
-
-
-def boot_id() -> str:
-    """Return what identifies the machine's start, as in the rows; empty if it does not tell."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
