@@ -83,15 +83,11 @@ def _csv(rows: Sequence[Sequence[object]]) -> bytes:
 
 def _csv_values(one: Recorded) -> list[object]:
     """Return what stands in the columns; None is an empty one."""
-    return [_csv_value(value) for value in _values(one).values()]
-
-
-def _csv_value(value: object) -> object:
-    if isinstance(value, str):
-        return disarmed(str(value))
-    if isinstance(value, bool | dict):
-        return msgspec.json.encode(value).decode()
-    return value
+    values = _values(one)
+    for name in ("clock_synced", "probabilities"):
+        if values[name] is not None:
+            values[name] = msgspec.json.encode(values[name]).decode()
+    return [disarmed(value) if type(value) is str else value for value in values.values()]
 
 
 def _write_parquet(file: BinaryIO, rows: Iterator[list[Recorded]]) -> int:

@@ -10,8 +10,8 @@ from linegate_runtime.frame import Frame
 from linegate_runtime.inspector import Inspector, Region
 from linegate_runtime.judge import Judge, Stamp
 from linegate_runtime.model import Model
-from linegate_runtime.policy import VerdictOptions, line_policy
 from linegate_runtime.part_row import PartRow
+from linegate_runtime.policy import VerdictOptions, line_policy
 from linegate_runtime.rows import RowMaker
 from linegate_runtime.triggers.continuous import ContinuousOptions, ContinuousTrigger
 

@@ -48,7 +48,10 @@ class Consumer:
             self.acknowledge(msgspec.json.decode(message.payload)["uuid"])
 
     def say(self, payload: str) -> None:
-        self._client.publish("linegate/acknowledged", payload, qos=1)
+        self.publish("linegate/acknowledged", payload)
+
+    def publish(self, topic: str, payload: str) -> None:
+        self._client.publish(topic, payload, qos=1)
 
     def of(self, topic: str) -> list[bytes]:
         return [payload for name, payload, _ in self.messages if name == topic]

@@ -15,9 +15,9 @@ import pytest
 
 from linegate_bundle.errors import CameraError, DataError
 from linegate_bundle.manifest import Verdict
+from linegate_runtime.part_row import PartRow
 from linegate_runtime.policy import PolicyOrigin
 from linegate_runtime.reason import Reason
-from linegate_runtime.part_row import PartRow
 from linegate_runtime.recording import RecordingWriter
 from linegate_runtime.testing import MjpegServer
 from tests.runtime.crashing_model import crashing_bundle

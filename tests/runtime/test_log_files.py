@@ -74,3 +74,14 @@ def test_an_empty_record_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert main(["log", command, str(path)]) == _OK
         assert main(["log", command, str(path), "--json"]) == _OK
     assert "0 rows" in capsys.readouterr().out
+
+
+def test_an_empty_record_is_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Record(tmp_path / "record.sqlite").close()
+    arguments = ["log", "verify", str(tmp_path / "record.sqlite")]
+    assert main(arguments) == _OK
+    head = f"0:{'0' * 64}"
+    text = capsys.readouterr().out
+    assert "no rows\n" in text
+    assert f"head {head}\n" in text
+    assert main([*arguments, "--expect", head]) == _OK

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from linegate_bundle.errors import ConfigError
-from linegate_runtime.sinks import host_port
+from linegate_runtime import host_port
 from linegate_runtime.sinks.opcua import OpcUaOptions, OpcUaSink
 from tests.runtime.controller_support import free_port, fresh, ready_line
 from tests.runtime.opcua_support import reading, serving

@@ -18,8 +18,9 @@ import pytest
 from linegate_bundle.errors import ConfigError
 from linegate_runtime.record import Access, Record
 from linegate_runtime.triggers.software import SoftwareOptions, SoftwareTrigger
-from tests.broker import free_port
+from tests.broker import free_port, mosquitto
 from tests.record_run import line, wait_for, write_config
+from tests.runtime.mqtt_support import consumer, until
 
 Call = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -192,3 +193,40 @@ def test_a_port_that_is_taken_and_wrong_addresses_are_said(tmp_path: Path) -> No
     missing = tmp_path / "none"
     with pytest.raises(ConfigError, match="No such file"):
         SoftwareTrigger(SoftwareOptions(listen="127.0.0.1:9", token_file=missing))
+
+
+def test_a_call_over_mqtt_is_answered_with_its_own_name_also_after_the_broker_was_away(
+    tmp_path: Path, bundle_path: Path
+) -> None:
+    with mosquitto(tmp_path) as broker:
+        trigger = f'kind = "software"\nbroker = "{broker.address}"\ntopic = "plant/line"'
+        config = write_config(tmp_path, tmp_path / "r.sqlite", [], trigger=trigger)
+        with line(bundle_path, config), consumer(broker) as caller:
+            for name in ("first", "second"):
+                until(
+                    lambda: caller.of("plant/line/inspect/availability")[-1:] == [b"online"],
+                    "the line is there",
+                )
+                before = len(caller.of("plant/line/inspected"))
+                caller.publish("plant/line/inspect", name)
+                until(
+                    lambda: len(caller.of("plant/line/inspected")) > before,  # noqa: B023
+                    "the call is answered",
+                )
+                answer = json.loads(caller.of("plant/line/inspected")[-1])
+                assert answer["call"] == name
+                assert answer["is_late"] is False
+                assert answer["parts"][0]["frames_voted"] == 3
+                if name == "first":
+                    caller.messages.clear()
+                    broker.restart()
+        with Record(tmp_path / "r.sqlite", Access.READ) as opened:
+            uuids = [one.row.uuid for one in opened.rows()]
+    assert answer["parts"][0]["uuid"] == uuids[-1]
+
+
+def test_a_trigger_without_a_way_in_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected listen or broker"):
+        SoftwareTrigger(SoftwareOptions())
+    with pytest.raises(ConfigError, match="broker: expected HOST:PORT"):
+        SoftwareTrigger(SoftwareOptions(broker="nowhere"))

@@ -28,10 +28,10 @@ import msgspec
 
 from linegate_bundle.errors import ConfigError, OutputError
 from linegate_runtime import __version__
+from linegate_runtime.security import file_problems, read_secret, tls_context, tls_failure
 from linegate_runtime.sinks.base import Sink, SinkOptions
 from linegate_runtime.sinks.http_channel import Answer, Channel
 from linegate_runtime.sinks.payload import template_problems, writer
-from linegate_runtime.sinks.security import file_problems, read_secret, tls_context, tls_failure
 from linegate_runtime.sinks.signature import HEADER, sign
 
 if TYPE_CHECKING:

@@ -53,8 +53,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from linegate_bundle.errors import ConfigError, OutputError
+from linegate_runtime import host_port
 from linegate_runtime.machine import boot_id
-from linegate_runtime.sinks import host_port
 from linegate_runtime.sinks.base import LineState, Sink, SinkOptions
 from linegate_runtime.sinks.loop_thread import LoopThread
 from linegate_runtime.sinks.modbus_client import ModbusClient

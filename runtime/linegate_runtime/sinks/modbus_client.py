@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from linegate_bundle.errors import OutputError
-from linegate_runtime.sinks.host_port import HostPort
+from linegate_runtime.host_port import HostPort
 from linegate_runtime.sinks.modbus_registers import (
     ACKNOWLEDGE,
     COUNT,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from linegate_bundle.errors import ConfigError
-from linegate_runtime.sinks.host_port import HostPort, cannot_listen
+from linegate_runtime.host_port import HostPort, cannot_listen
 from linegate_runtime.sinks.modbus_registers import (
     ACKNOWLEDGE,
     COUNT,

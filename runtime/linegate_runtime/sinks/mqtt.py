@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import msgspec
 
 from linegate_bundle.errors import ConfigError, OutputError
-from linegate_runtime.sinks import host_port
+from linegate_runtime import host_port
+from linegate_runtime.host_port import HostPort
+from linegate_runtime.mqtt_link import Broker, Keeper, Link, Message, import_paho
+from linegate_runtime.security import file_problems, read_secret, tls_context
 from linegate_runtime.sinks.base import LineState, Sink, SinkOptions
 from linegate_runtime.sinks.home_assistant import discovery
-from linegate_runtime.sinks.host_port import HostPort
-from linegate_runtime.sinks.mqtt_link import Broker, Keeper, Link, Message, import_paho
 from linegate_runtime.sinks.payload import template_problems, writer
-from linegate_runtime.sinks.security import file_problems, read_secret, tls_context
 
 if TYPE_CHECKING:
     from linegate_runtime.part_row import Recorded

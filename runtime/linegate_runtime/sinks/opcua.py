@@ -47,14 +47,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from linegate_bundle.errors import ConfigError, OutputError
+from linegate_runtime import host_port
 from linegate_runtime.machine import boot_id
-from linegate_runtime.sinks import host_port
+from linegate_runtime.security import file_problems, read_secret
 from linegate_runtime.sinks.base import LineState, Sink, SinkOptions
 from linegate_runtime.sinks.loop_thread import LoopThread
 from linegate_runtime.sinks.opcua_certificate import read_identity
 from linegate_runtime.sinks.opcua_server import Access, OpcUaServer
 from linegate_runtime.sinks.presentation import Presentation, Seconds
-from linegate_runtime.sinks.security import file_problems, read_secret
 
 if TYPE_CHECKING:
     from linegate_runtime.part_row import Recorded

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from linegate_bundle.errors import ConfigError
+from linegate_runtime.host_port import HostPort, cannot_listen
 from linegate_runtime.part_row import PartRow, Recorded
-from linegate_runtime.sinks.host_port import HostPort, cannot_listen
 from linegate_runtime.sinks.opcua_certificate import Identity
 from linegate_runtime.sinks.payload import json_message
 from linegate_runtime.sinks.presentation import BEAT_S, VERDICT_CODES, Presentation, Shown

@@ -107,7 +107,7 @@ class CallDesk:
     def __init__(self, answer_within_s: float) -> None:
         self._answer_within_s = answer_within_s
         self._clerks: tuple[Clerk, ...] = ()
-        self.front: Front | None = None
+        self._fronts: list[Front] = []
 
     def call(self) -> Answer:
         """Begin a part in each trigger and wait for their verdicts."""
@@ -128,9 +128,19 @@ class CallDesk:
     def leave(self, clerk: Clerk) -> None:
         """Pass no more on to it; who leaves last closes the desk."""
         self._clerks = tuple(one for one in self._clerks if one is not clerk)
-        if not self._clerks and self.front is not None:
-            self.front.close()
-            self.front = None
+        if not self._clerks:
+            fronts, self._fronts = self._fronts, []
+            for front in fronts:
+                front.close()
+
+    def open(self, open_fronts: Callable[["CallDesk"], list[Front]]) -> None:
+        """Let calls in."""
+        self._fronts = open_fronts(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls can come in."""
+        return bool(self._fronts)
 
 
 _OPEN: "weakref.WeakValueDictionary[Hashable, CallDesk]" = weakref.WeakValueDictionary()
@@ -138,22 +148,22 @@ _OPEN: "weakref.WeakValueDictionary[Hashable, CallDesk]" = weakref.WeakValueDict
 
 
 def open_desk(
-    place: Hashable, answer_within_s: float, open_front: Callable[[CallDesk], Front]
+    place: Hashable, answer_within_s: float, open_fronts: Callable[[CallDesk], list[Front]]
 ) -> CallDesk:
     """Open a desk, or share the one that is open at the same place.
 
     Args:
         place: where it listens.
         answer_within_s: see :class:`CallDesk`.
-        open_front: lets calls in.
+        open_fronts: lets calls in.
 
     Raises:
         ConfigError: it cannot listen there.
     """
     known = _OPEN.get(place)
-    if known is not None and known.front is not None:
+    if known is not None and known.is_open:
         return known
     desk = CallDesk(answer_within_s)
-    desk.front = open_front(desk)
+    desk.open(open_fronts)
     _OPEN[place] = desk
     return desk

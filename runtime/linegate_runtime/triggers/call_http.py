@@ -89,7 +89,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._refuse(405, "expected POST /inspect")
 
     def _take_body(self) -> bool:
-        """Read what a caller sends along, which means nothing; return whether it is not too much."""
+        """Read what a caller sends along, which means nothing; False if it is too much."""
         length = self.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length) > _MOST_BODY_BYTES:
             self.close_connection = True

@@ -10,9 +10,11 @@ import msgspec
 
 from linegate_bundle.errors import ConfigError
 from linegate_bundle.preprocess import UInt8Array
-from linegate_runtime.bounded_server import is_loopback
+from linegate_runtime import host_port
 from linegate_runtime.geometry import Box
+from linegate_runtime.host_port import HostPort
 from linegate_runtime.part_row import Recorded
+from linegate_runtime.security import read_secret
 from linegate_runtime.triggers.base import (
     Begun,
     CountedOptions,
@@ -24,26 +26,36 @@ from linegate_runtime.triggers.base import (
 )
 from linegate_runtime.triggers.call_desk import CallDesk, Clerk, Front, open_desk
 from linegate_runtime.triggers.call_http import HttpFront
+from linegate_runtime.triggers.call_mqtt import BrokerLogin, MqttFront
 
 _LOG = logging.getLogger(__name__)
-
-_LAST_PORT = 65535
 
 
 class SoftwareOptions(CountedOptions, frozen=True, kw_only=True):
     """Options of the software trigger; the next ``frames`` after a call show its part.
 
     Attributes:
-        listen: ``HOST:PORT`` where ``POST /inspect`` is a call.
-        token_file: file with a token that callers must send as ``Authorization: Bearer TOKEN``;
-            None asks for none.
+        listen: ``HOST:PORT`` where ``POST /inspect`` is a call; None nowhere.
+        token_file: file with a token that HTTP callers must send as ``Authorization: Bearer
+            TOKEN``; None asks for none.
+        broker: ``HOST:PORT`` of an MQTT broker where a message to ``TOPIC/inspect`` is a call;
+            None nowhere. One of ``listen`` and ``broker`` at least.
+        topic: of the line at the broker.
+        user: to log in at the broker; None logs in as nobody.
+        password_file: file with the user's password alone in it.
+        tls: talk to the broker through TLS; its certificate must be right for the system.
         answer_within_s: a call that has no verdict on record by then is answered with a
             rejection. More than ``deadline_s`` of ``[verdict]``, so that late parts are answered
             with their row.
     """
 
-    listen: str
+    listen: str | None = None
     token_file: Path | None = None
+    broker: str | None = None
+    topic: Annotated[str, msgspec.Meta(pattern=r"^[^+#/$\0][^+#\0]{0,200}$")] = "linegate"
+    user: str | None = None
+    password_file: Path | None = None
+    tls: bool = False
     answer_within_s: Annotated[float, msgspec.Meta(gt=0.0, le=3600.0)] = 3.0
 
 
@@ -58,14 +70,6 @@ class SoftwareTrigger(Trigger[SoftwareOptions]):
     wants_verdicts: ClassVar[bool] = True
 
     def __init__(self, options: SoftwareOptions, region: Box | None = None) -> None:
-        host, port = _address(options.listen)
-        token = _read_token(options.token_file)
-        if token is None and not is_loopback(host):
-            _LOG.warning(
-                "[trigger] listen: whoever reaches %s can call for inspections; give a token_file, "
-                "or listen on 127.0.0.1",
-                options.listen,
-            )
         self._frames = options.frames or 1
         self._view_ns = round(options.answer_within_s * 1e9)
         self._region = region
@@ -73,10 +77,10 @@ class SoftwareTrigger(Trigger[SoftwareOptions]):
         self._shown = 0
         self._clerk = Clerk()
 
-        def open_front(desk: CallDesk) -> Front:
-            return HttpFront(host, port, token, desk)
-
-        self._desk = open_desk((host, port), options.answer_within_s, open_front)
+        place = (options.listen, options.broker, options.topic)
+        self._desk = open_desk(
+            place, options.answer_within_s, lambda desk: _open_fronts(options, desk)
+        )
         self._desk.join(self._clerk)
 
     def begun(self, now_ns: int) -> tuple[Begun, ...]:
@@ -121,20 +125,43 @@ class SoftwareTrigger(Trigger[SoftwareOptions]):
         return self._open.popleft().part
 
 
-def _address(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
-        raise ConfigError("[trigger] listen: expected HOST:PORT such as 127.0.0.1:8078")
-    return host.strip("[]"), int(port)
-
-
-def _read_token(path: Path | None) -> bytes | None:
-    if path is None:
-        return None
+def _open_fronts(options: SoftwareOptions, desk: CallDesk) -> list[Front]:
+    """Open all ways in which calls come, or none of them."""
+    if options.listen is None and options.broker is None:
+        raise ConfigError("[trigger] expected listen or broker, from where calls come, got neither")
+    fronts: list[Front] = []
     try:
-        token = path.read_bytes().strip()
-    except OSError as error:
-        raise ConfigError(f"[trigger] token_file: {path}: {error.strerror or error}") from error
-    if not token:
-        raise ConfigError(f"[trigger] token_file: expected a token in {path}, got an empty file")
-    return token
+        if options.listen is not None:
+            fronts.append(_http_front(options, _place(options.listen, "listen"), desk))
+        if options.broker is not None:
+            login = BrokerLogin(
+                place=_place(options.broker, "broker"),
+                topic=options.topic,
+                user=options.user,
+                password=read_secret(None, options.password_file),
+                tls=options.tls,
+            )
+            fronts.append(MqttFront(login, desk))
+    except BaseException:
+        for front in fronts:
+            front.close()
+        raise
+    return fronts
+
+
+def _http_front(options: SoftwareOptions, place: HostPort, desk: CallDesk) -> HttpFront:
+    token = read_secret(None, options.token_file)
+    if token is None and not place.is_loopback:
+        _LOG.warning(
+            "[trigger] listen: whoever reaches %s can call for inspections; give a token_file, "
+            "or listen on 127.0.0.1",
+            options.listen,
+        )
+    return HttpFront(place.host, place.port, token, desk)
+
+
+def _place(text: str, key: str) -> HostPort:
+    place = host_port.parse(text)
+    if place is None:
+        raise ConfigError(f"[trigger] {key}: expected HOST:PORT such as 127.0.0.1:8078")
+    return place

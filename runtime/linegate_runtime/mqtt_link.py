@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from linegate_bundle.errors import ConfigError, OutputError
-from linegate_runtime.sinks.host_port import HostPort
-from linegate_runtime.sinks.security import tls_failure
+from linegate_runtime.host_port import HostPort
+from linegate_runtime.security import tls_failure
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
@@ -90,7 +90,7 @@ def import_paho() -> Any:
         return importlib.import_module("paho.mqtt.client")
     except ImportError as error:
         raise ConfigError(
-            f"the sink mqtt needs paho-mqtt: pip install 'linegate-runtime[mqtt]' ({error})"
+            f"MQTT needs paho-mqtt: pip install 'linegate-runtime[mqtt]' ({error})"
         ) from error
 
 

@@ -1,0 +1,58 @@
+"""A real line with a gate: whatever dies or hangs, nothing is accepted soon after."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from linegate_runtime.record import Access, Record
+from tests.gate_run import Process, gated_line, time_to_safe_ms
+from tests.record_run import Receiver, wait_for
+
+LIMIT_MS = 250
+
+
+@pytest.mark.parametrize("mode", ["accept", "reject"])
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("process", list(Process))
+def test_whichever_process_dies_or_hangs_the_line_is_safe_in_time(
+    tmp_path: Path, bundle_path: Path, process: Process, fault: signal.Signals, mode: str
+) -> None:
+    with (
+        Receiver() as receiver,
+        gated_line(tmp_path, bundle_path, mode, {"kind": "http", "url": receiver.url}) as line,
+    ):
+        assert time_to_safe_ms(*line, process, fault) < LIMIT_MS
+
+
+@pytest.mark.parametrize("process", [Process.CAMERA, Process.GUARD, Process.OUTPUTS])
+def test_the_line_accepts_again_when_what_died_is_replaced(
+    tmp_path: Path, bundle_path: Path, process: Process
+) -> None:
+    with (
+        Receiver() as receiver,
+        gated_line(tmp_path, bundle_path, "accept", {"kind": "http", "url": receiver.url}) as line,
+    ):
+        assert time_to_safe_ms(*line, process, signal.SIGKILL) < LIMIT_MS
+        safe_ns = time.monotonic_ns()
+        _, observer = line
+        wait_for(lambda: any(s.ns > safe_ns and not s.is_safe for s in observer.sights()))
+
+
+def test_only_what_is_on_record_is_accepted(tmp_path: Path, bundle_path: Path) -> None:
+    with (
+        Receiver() as receiver,
+        gated_line(tmp_path, bundle_path, "accept", {"kind": "http", "url": receiver.url}) as line,
+    ):
+        _, observer = line
+        time.sleep(1.0)
+        sights = observer.sights()
+    begins = [
+        later.ns
+        for earlier, later in zip(sights, sights[1:], strict=False)
+        if later.is_active and not earlier.is_active
+    ]
+    with Record(tmp_path / "gated.sqlite", Access.READ) as record:
+        accepted = [one.row for one in record.rows() if one.row.verdict == "accept"]
+    assert 10 < len(begins) <= len(accepted)
