@@ -121,6 +121,7 @@ class Line:
         self._has_warned_of_few = False
         self._reasons: list[str] = []
         self._pulse_at = 0.0
+        self._unjudged_until_ns = 0
 
     def run(self, limits: Limits) -> Tally:
         """Inspect until a limit is reached, all sources end or it is stopped.
@@ -203,6 +204,7 @@ class Line:
                 if station.sight.is_blind(looked_ns)
             ),
             *self._desk.outputs.problems,
+            *(["a part has passed without a verdict"] if looked_ns < self._unjudged_until_ns else []),
         ]
         self._desk.outputs.beat(self._reasons)
         if self._desk.outputs.has_no_reader:
@@ -267,6 +269,8 @@ class Line:
     def _take(self, station: Station, inspection: Inspection, limits: Limits) -> None:
         if inspection.unseen:
             self.tally.unseen += inspection.unseen
+            # It may be on its way to a gate that lets through what it is not told to reject.
+            self._unjudged_until_ns = time.monotonic_ns() + round(1e9 * self._desk.outputs.reach_s)
             _LOG.warning(
                 "camera %s: %d part(s) passed without being wholly in view and have no verdict; "
                 "expected room around a part in the region, and frames often enough",

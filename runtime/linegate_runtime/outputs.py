@@ -124,6 +124,11 @@ class LineOutputs:
             for gate in self._gates:
                 gate.hold(held)
 
+    @property
+    def reach_s(self) -> float:
+        """See :attr:`Gate.reach_s`; the longest of all gates."""
+        return max((gate.reach_s for gate in self._gates), default=0.0)
+
     def expect(self, uuid: str, begun_ns: int, *, is_accepted: bool) -> None:
         """Tell the gates of a verdict that is not on record yet; returns at once."""
         for gate in self._gates:

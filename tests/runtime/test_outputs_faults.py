@@ -1,5 +1,7 @@
 """What a line's record and outputs withstand: failing disks, power cuts, jumping clocks."""
 
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -14,7 +16,7 @@ import pytest
 from linegate_runtime.record import Access, Record
 from tests.power_cut import CutDisk
 from tests.record_run import Receiver, line, missing, wait_for, write_config
-from tests.runtime.test_outputs import free_port, health, metrics, ok, rows_in
+from tests.runtime.test_outputs import ask, free_port, health, metrics, ok, rows_in
 
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
@@ -145,3 +147,50 @@ def test_an_inspection_that_is_stopped_turns_health_red(tmp_path: Path, bundle_p
         assert health(port)[1] == ["the inspecting process is stuck or gone"]
         os.kill(process.pid, signal.SIGCONT)
         wait_for(lambda: ok(port))
+
+
+def test_a_damaged_record_is_moved_aside_and_the_line_runs_within_five_seconds(
+    tmp_path: Path, bundle_path: Path, receiver: Receiver
+) -> None:
+    port, record = free_port(), tmp_path / "r.sqlite"
+    sinks = [{"kind": "http", "url": receiver.url}]
+    config = write_config(tmp_path, record, sinks, metrics(port))
+    with line(bundle_path, config):
+        wait_for(lambda: len(receiver.acknowledged) > 30)
+    with contextlib.closing(sqlite3.connect(record)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(record.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    record.write_bytes(content)
+    seen = len(receiver.acknowledged)
+    started = time.monotonic()
+    with line(bundle_path, config):
+        wait_for(lambda: len(receiver.acknowledged) > seen)
+        assert time.monotonic() - started < 5.0
+        wait_for(lambda: ok(port))
+        alarms = json.loads(ask(port, "/healthz")[1])["alarms"]
+    (kept,) = tmp_path.glob("r.sqlite.damaged-*[0-9]")
+    assert any(str(kept) in alarm for alarm in alarms), alarms
+    assert kept.read_bytes() == content
+
+
+def test_pictures_of_rejected_parts_lie_where_their_rows_say(
+    tmp_path: Path, bundle_path: Path
+) -> None:
+    record = tmp_path / "r.sqlite"
+    config = write_config(tmp_path, record, [])
+    text = config.read_text().replace(
+        "[record]\n", '[record]\npictures = "pictures"\naccepted_share = 0.0\n'
+    )
+    config.write_text(text)
+    with line(bundle_path, config) as process:
+        wait_for(lambda: record.exists() and rows_in(record) > 60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    with Record(record, Access.READ) as opened:
+        rows = [one.row for one in opened.rows()]
+    kept = {row.picture for row in rows if row.picture is not None}
+    assert {row.verdict for row in rows if row.picture is not None} <= {"reject", "unsure"}
+    assert len(kept) >= 0.9 * sum(row.verdict != "accept" for row in rows)
+    folder = tmp_path / "pictures"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.jpg")} == kept

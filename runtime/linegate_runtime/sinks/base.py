@@ -151,6 +151,14 @@ class Gate(Output[OptionsT]):
     def problem(self) -> str | None:
         """Why it cannot work just now, as a sentence; None if it can."""
 
+    @property
+    def reach_s(self) -> float:
+        """For so long a part that was seen and has no verdict may come by and not be rejected.
+
+        0 where a part is rejected unless it is accepted.
+        """
+        return 0.0
+
     def check(self, deadline_s: float) -> Mapping[str, str]:
         """Return what does not go with the line's deadline, by key as sentences.
 

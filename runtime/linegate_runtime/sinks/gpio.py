@@ -164,6 +164,13 @@ class GpioGate(Gate[GpioOptions]):
             return "the gpio gate accepts nothing until all parts of before have passed it"
         return self._problem
 
+    @property
+    def reach_s(self) -> float:
+        """See :attr:`Gate.reach_s`."""
+        if self._options.mode is Mode.ACCEPT:
+            return 0.0
+        return (self._options.delay_s or 0.0) + self._options.width_s
+
     def check(self, deadline_s: float) -> Mapping[str, str]:
         """See :meth:`Gate.check`."""
         delay_s = self._options.delay_s
