@@ -41,23 +41,38 @@ def gated_line(
     Yields:
         The line's process id and who watches its gate, once parts are being accepted.
     """
-    pins = folder / "pins"
-    PinMemory(pins, is_new=True).close()
-    environment = {
-        **os.environ,
-        "GPIOZERO_PIN_FACTORY": "linegate",
-        ENVIRONMENT: str(pins),
-        "PYTHONPATH": str(FOLDER / "pins"),
-    }
     gate = {"kind": "gpio", "pin": PIN, "heartbeat_pin": HEARTBEAT, "mode": mode, "width_s": 0.1}
     config = write_config(folder, folder / "gated.sqlite", [gate, *sinks], extra)
     relay = Relay(pin=PIN, heartbeat_pin=HEARTBEAT, mode=mode)
     with (
+        pins_in(folder) as pins,
         GateObserver(pins, relay) as observer,
-        line(bundle, config, environment=environment, log=folder / "log") as process,
+        line(bundle, config, log=folder / "log") as process,
     ):
         wait_for(lambda: _accepts(observer))
         yield process.pid, observer
+
+
+@contextlib.contextmanager
+def pins_in(folder: Path) -> Iterator[Path]:
+    """Let gpiozero use pins in a new file, in processes that are started meanwhile; give it."""
+    pins = folder / "pins"
+    PinMemory(pins, is_new=True).close()
+    changes = {
+        "GPIOZERO_PIN_FACTORY": "linegate",
+        ENVIRONMENT: str(pins),
+        "PYTHONPATH": str(FOLDER / "pins"),
+    }
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield pins
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _accepts(observer: GateObserver) -> bool:

@@ -6,6 +6,12 @@ TFLite model in ai-edge-litert, and the whole way of a 640x480 BGR frame through
 the row that goes on record. ``ratio_N`` is the median of the second over the median of the
 first, for MobileNetV2 at N pixels; ``96_narrow`` has 0.35 of its width.
 
+Then with all outputs on, as often as a line has parts: thirty times a second one of three, by
+turns: the bare invoke, the way to the row, and the same with record, gate and MQTT, which are
+told as the line tells them: a broker and the gate's guard on this machine, every part
+committed to disk. ``paced_N`` and ``told_N`` are the medians of the second and third over that
+of the first.
+
 Then ``linegate run`` of the device's environment is started by exec before a network camera
 on this machine that shows a part from the start; ``first_verdict_s`` is the median time until
 its first verdict is printed, which is after its row is on disk.
@@ -15,6 +21,7 @@ import dataclasses
 import functools
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,10 +33,14 @@ from linegate_bundle.bundle import Bundle
 from linegate_bundle.preprocess import UInt8Array
 from linegate_runtime import __version__
 from linegate_runtime.backends import BACKENDS
+from linegate_runtime.config_file import Overrides, load_config
 from linegate_runtime.testing import Belt, MjpegServer
 from tests.benchmarks.bench import DEVICE_PYTHON, FOLDER, Result, show_progress, write
-from tests.benchmarks.frame_line import FrameLine
+from tests.benchmarks.frame_line import FrameLine, ToldLine
 from tests.benchmarks.speed_bundles import LARGEST, NETS, SpeedNet, bundle_of
+from tests.broker import mosquitto
+from tests.gate_run import HEARTBEAT, PIN, pins_in
+from tests.record_run import write_config
 
 _SIZE = (480, 640, 3)
 _FRAMES = 3
@@ -43,7 +54,9 @@ _SECONDS = 20.0
 """For each network."""
 
 _LEAST_ROUNDS = 200
-_WARM_UP = 20
+_WARM_UP = 21
+_PERIOD_S = 1 / 30
+_PACED_TURNS = 1350
 _STARTS = 9
 _SIDE = 200
 
@@ -60,6 +73,15 @@ class Timed:
     def ratio(self) -> float:
         """The whole over the bare engine."""
         return self.whole / self.bare
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """Medians in microseconds, thirty times a second."""
+
+    bare: float
+    paced: float
+    told: float
 
 
 def bare(bundle: Bundle) -> Callable[[], None]:
@@ -108,6 +130,40 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def compare_told(net: SpeedNet, folder: Path) -> Told:
+    """Time all three by turns, thirty times a second."""
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, _SIZE, np.uint8) for _ in range(_FRAMES)]
+    path = bundle_of(net)
+    plain = FrameLine(path)
+    with Bundle.open(path, __version__) as bundle:
+        invoke = bare(bundle)
+    taken: dict[str, list[float]] = {"bare": [], "paced": [], "told": []}
+    with mosquitto(folder) as broker, pins_in(folder):
+        sinks: list[dict[str, object]] = [
+            {"kind": "mqtt", "address": broker.address},
+            {"kind": "gpio", "pin": PIN, "heartbeat_pin": HEARTBEAT},
+        ]
+        config = load_config(write_config(folder, folder / "told.sqlite", sinks), Overrides())
+        told = ToldLine(path, config)
+        turns: list[tuple[str, Callable[[UInt8Array], object]]] = [
+            ("bare", lambda pixels: invoke()),  # noqa: ARG005 - has its input
+            ("paced", plain.judge),
+            ("told", told.tell),
+        ]
+        due = time.monotonic()
+        for number in range(_WARM_UP + _PACED_TURNS):
+            due += _PERIOD_S
+            name, run = turns[number % len(turns)]
+            pixels = frames[number % _FRAMES]
+            time.sleep(max(0.0, due - time.monotonic()))
+            took = _seconds(functools.partial(run, pixels))
+            if number >= _WARM_UP:
+                taken[name].append(took)
+        told.close()
+    return Told(**{name: 1e6 * statistics.median(times) for name, times in taken.items()})
+
+
 def first_verdicts(bundle: Path, folder: Path) -> list[float]:
     """Start ``linegate run`` again and again; return the seconds to each first verdict."""
     part: UInt8Array = np.full((_SIDE, _SIDE, 3), 90, np.uint8)
@@ -144,11 +200,20 @@ def measure() -> Result:
     """Compare every network, then start again and again."""
     cv2.setNumThreads(1)  # as the line does
     timed = {net.key: compare(net) for net in NETS}
+    paced = {}
+    for net in NETS:
+        with tempfile.TemporaryDirectory() as folder:
+            paced[net.key] = compare_told(net, Path(folder))
     starts = first_verdicts(bundle_of(LARGEST), FOLDER / "speed")
     rows: list[tuple[str, float, float, float, int]] = [
         (f"MobileNetV2 {key}", one.bare, one.whole, one.ratio, one.rounds)
         for key, one in timed.items()
     ]
+    for key, one in paced.items():
+        title = f"MobileNetV2 {key}, 30 a second"
+        rows.append((title, one.bare, one.paced, one.paced / one.bare, _PACED_TURNS // 3))
+        title = f"MobileNetV2 {key}, 30 a second, all told"
+        rows.append((title, one.bare, one.told, one.told / one.bare, _PACED_TURNS // 3))
     return Result(
         name="hotpath",
         protocol=__doc__ or "",
@@ -156,6 +221,8 @@ def measure() -> Result:
         rows=rows,
         figures={
             **{f"ratio_{key}": one.ratio for key, one in timed.items()},
+            **{f"paced_{key}": one.paced / one.bare for key, one in paced.items()},
+            **{f"told_{key}": one.told / one.bare for key, one in paced.items()},
             "first_verdict_s": statistics.median(starts),
             "first_verdict_s_max": max(starts),
         },

@@ -225,7 +225,7 @@ def test_a_call_over_mqtt_is_answered_with_its_own_name_also_after_the_broker_wa
     assert answer["parts"][0]["uuid"] == uuids[-1]
 
 
-def test_a_trigger_without_a_way_in_is_refused(tmp_path: Path) -> None:
+def test_a_trigger_without_a_way_in_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected listen or broker"):
         SoftwareTrigger(SoftwareOptions())
     with pytest.raises(ConfigError, match="broker: expected HOST:PORT"):
