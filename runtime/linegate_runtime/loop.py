@@ -38,6 +38,9 @@ _PULSE_S = 0.1
 """So often outputs are told how the line does."""
 
 
+_UNJUDGED = "a part has passed without a verdict"
+
+
 @dataclasses.dataclass(frozen=True)
 class Limits:
     """When to stop; None never.
@@ -204,7 +207,7 @@ class Line:
                 if station.sight.is_blind(looked_ns)
             ),
             *self._desk.outputs.problems,
-            *(["a part has passed without a verdict"] if looked_ns < self._unjudged_until_ns else []),
+            *([_UNJUDGED] if looked_ns < self._unjudged_until_ns else []),
         ]
         self._desk.outputs.beat(self._reasons)
         if self._desk.outputs.has_no_reader:

@@ -19,7 +19,7 @@ from linegate_runtime.toml_file import refuse
 
 _LOG = logging.getLogger(__name__)
 
-_DRAIN_S = 1.0
+_DRAIN_S = 0.5
 
 
 class LineOutputs:

@@ -47,7 +47,7 @@ _TICK_S = 0.05
 _SHOW_S = 0.1
 _REPORT_S = 0.5
 
-_DRAIN_S = 1.0
+_DRAIN_S = 0.5
 """So long a line that ends waits for what can be delivered at once."""
 
 
@@ -123,7 +123,8 @@ class Outputs:
         if in_order:
             end = time.monotonic() + _DRAIN_S
             for courier in self._couriers:
-                courier.drain(max(0.0, end - time.monotonic()))
+                if courier.problem is None:
+                    courier.drain(max(0.0, end - time.monotonic()))
         self._is_over.set()
         self._ticker.join()
         ended = LineState(

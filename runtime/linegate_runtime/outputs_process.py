@@ -42,7 +42,7 @@ _BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S = 10.0
 """After so long without a loss the next one counts as the first."""
 
-_END_LIMIT_S = 1.8
+_END_LIMIT_S = 1.5
 
 
 class OutputsProcess:

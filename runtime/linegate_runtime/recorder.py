@@ -138,7 +138,7 @@ class Recorder:
         """How many parts wait to be recorded."""
         return len(self._waiting) + len(self._taken)
 
-    def flush(self, limit_s: float = 1.5) -> None:
+    def flush(self, limit_s: float = 1.0) -> None:
         """Wait until all parts are on record, for so long at most."""
         end = time.monotonic() + limit_s
         with self._changed:

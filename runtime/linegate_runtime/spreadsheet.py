@@ -7,6 +7,7 @@ _STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 def disarmed(text: str) -> str:
     """Return a text that is no formula to a spreadsheet: an apostrophe goes before what may be.
 
-    OWASP, "CSV Injection": a label such as ``=HYPERLINK(...)`` is run by whoever opens the file.
+    OWASP, "CSV Injection": a label such as ``=HYPERLINK(...)`` is computed as soon as
+    somebody opens the file.
     """
     return f"'{text}" if text.startswith(_STARTS) else text

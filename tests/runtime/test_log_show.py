@@ -206,7 +206,7 @@ def test_filters_come_from_the_command_line(
 @pytest.fixture
 def in_kathmandu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        patch.setenv("TZ", "Asia/Kathmandu")  # 5 h 45 min before UTC
+        patch.setenv("TZ", "NPT-5:45")  # as in Nepal, 5 h 45 min before UTC
         time.tzset()
         yield
     time.tzset()
@@ -241,7 +241,7 @@ def test_times_can_be_ages(text: str, seconds: float) -> None:
 )
 def test_what_is_no_time_is_refused_with_what_is(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", "Asia/Kathmandu")
+        patch.setenv("TZ", "NPT-5:45")
         time.tzset()
         with pytest.raises(argparse.ArgumentTypeError, match=r"expected a time such as .* 2h, 3d"):
             moment(text)

@@ -45,6 +45,13 @@ def health(port: int) -> tuple[int, list[str]]:
     return status, json.loads(text)["reasons"]
 
 
+def values_of(port: int) -> dict[str, float]:
+    status, text = ask(port, "/metrics")
+    assert status == 200
+    lines = [one.rpartition(" ") for one in text.splitlines() if not one.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
 def outputs_pid(parent: int) -> int:
     # A process is the child of the thread that started it.
     tasks = Path(f"/proc/{parent}/task").iterdir()
@@ -73,20 +80,13 @@ def test_health_and_metrics_tell_how_the_line_does(tmp_path: Path, bundle_path: 
         config = write_config(tmp_path, tmp_path / "r.sqlite", sinks, metrics(port))
         with line(bundle_path, config):
             wait_for(lambda: ok(port))
-            wait_for(lambda: len(receiver.acknowledged) > 10)
-            status, text = ask(port, "/metrics")
-    assert status == 200
-    values = {
-        text_line.rpartition(" ")[0]: float(text_line.rpartition(" ")[2])
-        for text_line in text.splitlines()
-        if not text_line.startswith("#")
-    }
+            wait_for(lambda: values_of(port)["linegate_record_seconds_count"] > 10)
+            values = values_of(port)
     assert values["linegate_ready"] == 1
     assert sum(values[f'linegate_parts_total{{verdict="{one}"}}'] for one in ("accept", "reject"))
     assert values['linegate_output_up{output="http"}'] == 1
     assert 'linegate_outbox_parts{output="http"}' in values
-    assert values['linegate_model_seconds_bucket{le="+Inf"}'] >= 5
-    assert values["linegate_record_seconds_count"] >= 5
+    assert values['linegate_model_seconds_bucket{le="+Inf"}'] > 10
     assert 'linegate_camera_frames_total{camera="64x48@90"}' in values
     assert values["linegate_disk_free_bytes"] > 0
 
@@ -102,6 +102,7 @@ def test_a_receiver_that_is_away_turns_health_red_and_gets_everything_later(
         with line(bundle_path, config) as process:
             wait_for(lambda: any("output http" in reason for reason in health(port)[1]))
             wait_for(lambda: rows_in(record) > 30)
+            assert process.poll() is None
             receiver.is_away.clear()
             wait_for(lambda: len(receiver.acknowledged) > 30)
             wait_for(lambda: ok(port))
@@ -119,8 +120,12 @@ def test_what_was_not_delivered_is_delivered_by_the_next_run(
     with Receiver() as receiver:
         receiver.is_away.set()
         config = write_config(tmp_path, record, [{"kind": "http", "url": receiver.url}])
-        with line(bundle_path, config):
+        with line(bundle_path, config) as process:
             wait_for(lambda: record.exists() and rows_in(record) > 10)
+            process.send_signal(signal.SIGTERM)
+            started = time.monotonic()
+            assert process.wait(10) == 0
+            assert time.monotonic() - started < 2.0
         receiver.is_away.clear()
         first_run = rows_in(record)
         with line(bundle_path, config):
