@@ -106,7 +106,9 @@ class Capture:
     def __init__(
         self, request: Request, name: str | None = None, child: Child | None = None
     ) -> None:
-        self.name = name or public_address(request.options.address)
+        # A path may hold bytes that are no text; what goes on record must be some.
+        shown = name or public_address(request.options.address)
+        self.name = shown.encode(errors="backslashreplace").decode()
         self.counts = CaptureCounts()
         self.is_ended = False
         self._request = request

@@ -30,7 +30,8 @@ class Courier:
         name: of the sink.
         sink: closed with this.
         feed: closed with this.
-        on_place: told of how far the sink has got; called in the courier's thread.
+        on_place: told of how far the sink has got, by its name, the record's own name and the
+            row's number; called in the courier's thread.
 
     Attributes:
         problem: why the sink does not take anything just now, as a sentence; None if it does.
@@ -38,7 +39,7 @@ class Courier:
     """
 
     def __init__(
-        self, name: str, sink: Sink[Any], feed: Feed, on_place: Callable[[str, int], None]
+        self, name: str, sink: Sink[Any], feed: Feed, on_place: Callable[[str, str, int], None]
     ) -> None:
         self.name = name
         self.sink = sink
@@ -123,7 +124,7 @@ class Courier:
             return False
         last = parts[-1].number
         self._feed.advance(last)
-        self._on_place(self.name, last)
+        self._on_place(self.name, self._feed.name, last)
         self._waiting = self._feed.waiting
         return True
 

@@ -12,17 +12,20 @@ class Feed:
 
     Args:
         path: the record.
+        name: the record's own name that the place is in; another one that has taken its place
+            after damage is read from its begin.
         place: number of the row before the first one.
 
     Attributes:
+        name: of the record that was read last.
         place: number of the last row that :meth:`advance` was told of.
     """
 
-    def __init__(self, path: Path, place: int) -> None:
+    def __init__(self, path: Path, name: str, place: int) -> None:
         self._path = path
         self._record: Record | None = None
-        self._name: str | None = None
         self._inode = 0
+        self.name = name
         self.place = place
 
     def read(self, most: int) -> list[Recorded]:
@@ -60,9 +63,8 @@ class Feed:
         self._record = Record(self._path, Access.READ)
         self._inode = self._inode_now()
         name = self._record.chain.record
-        if self._name not in (None, name):
-            self.place = 0
-        self._name = name
+        if name != self.name:
+            self.name, self.place = name, 0
         return self._record
 
     def _inode_now(self) -> int:

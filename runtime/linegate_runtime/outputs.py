@@ -82,13 +82,17 @@ class LineOutputs:
             OutputError: the outputs' process cannot be started.
         """
         for name, sink in self._near:
-            feed = Feed(record, recorder.last_number)
+            feed = Feed(record, recorder.name, recorder.last_number)
             self._couriers.append(Courier(name, sink, feed, _forget))
         if not self._far and self._listen is None:
             return
         setups = tuple(
             SinkSetup(
-                name=name, kind=kind, options=plain_options(options), place=recorder.places[name]
+                name=name,
+                kind=kind,
+                options=plain_options(options),
+                record=recorder.name,
+                place=recorder.places[name],
             )
             for name, kind, options in self._far
         )
@@ -167,5 +171,5 @@ class LineOutputs:
         self._couriers = []
 
 
-def _forget(name: str, number: int) -> None:
+def _forget(name: str, record: str, number: int) -> None:
     """Sinks that are not remembered have no place on record."""

@@ -75,7 +75,9 @@ class Outputs:
                 self._server = _serve(setup.listen, self)
             on_error.pop_all()
         self._couriers = [
-            Courier(one.name, sink, Feed(Path(setup.record), one.place), self._note_place)
+            Courier(
+                one.name, sink, Feed(Path(setup.record), one.record, one.place), self._note_place
+            )
             for one, sink in zip(setup.sinks, sinks, strict=True)
         ]
         self._ticker = threading.Thread(target=self._tick, name="state", daemon=True)
@@ -153,8 +155,8 @@ class Outputs:
                 report_at = now + _REPORT_S
                 self._tell(SinksReport(sinks=self.sinks))
 
-    def _note_place(self, sink: str, number: int) -> None:
-        self._tell(Delivered(sink=sink, number=number))
+    def _note_place(self, sink: str, record: str, number: int) -> None:
+        self._tell(Delivered(sink=sink, record=record, number=number))
 
     def _tell(self, message: Delivered | Alive | SinksReport) -> None:
         with self._sending:

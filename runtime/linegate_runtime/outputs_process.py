@@ -50,7 +50,8 @@ class OutputsProcess:
 
     Args:
         setup: what it is to open; its places are brought up to date for each start.
-        on_place: told of how far a sink has got; called in a thread of this.
+        on_place: told of how far a sink has got, see :class:`~linegate_runtime.courier.Courier`;
+            called in a thread of this.
 
     Attributes:
         sinks: how the sinks do, by name.
@@ -60,10 +61,10 @@ class OutputsProcess:
         OutputError: the process cannot be started.
     """
 
-    def __init__(self, setup: Setup, on_place: Callable[[str, int], None]) -> None:
+    def __init__(self, setup: Setup, on_place: Callable[[str, str, int], None]) -> None:
         self._setup = setup
         self._on_place = on_place
-        self._places = {sink.name: sink.place for sink in setup.sinks}
+        self._places = {sink.name: (sink.record, sink.place) for sink in setup.sinks}
         self.sinks: dict[str, SinkReport] = {}
         self._lock = threading.Lock()
         self._is_closing = threading.Event()
@@ -129,8 +130,9 @@ class OutputsProcess:
                 ours.close()
                 raise OutputError(f"the outputs' process cannot start: {error}") from error
         sinks = tuple(
-            msgspec.structs.replace(sink, place=self._places[sink.name])
+            msgspec.structs.replace(sink, record=record, place=place)
             for sink in self._setup.sinks
+            for record, place in [self._places[sink.name]]
         )
         setup = msgspec.structs.replace(
             self._setup,
@@ -190,8 +192,8 @@ class OutputsProcess:
                 return "the outputs' process has ended"
             self._heard_at = time.monotonic()
             if isinstance(message, Delivered):
-                self._places[message.sink] = message.number
-                self._on_place(message.sink, message.number)
+                self._places[message.sink] = (message.record, message.number)
+                self._on_place(message.sink, message.record, message.number)
             elif isinstance(message, SinksReport):
                 self.sinks = {sink.name: sink for sink in message.sinks}
             elif isinstance(message, Opened):

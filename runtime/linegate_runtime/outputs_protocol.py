@@ -28,12 +28,14 @@ class SinkSetup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         name: of the sink.
         kind: its name in the registry.
         options: as plain values; they were checked.
+        record: the own name of the record that its place is in.
         place: number of the last row that it has got.
     """
 
     name: str
     kind: str
     options: Mapping[str, Any]
+    record: str
     place: int
 
 
@@ -84,9 +86,16 @@ class Refused(Message, frozen=True, kw_only=True):
 
 
 class Delivered(Message, frozen=True, kw_only=True):
-    """Child to parent: a sink has got all rows up to a number."""
+    """Child to parent: a sink has got all rows of a record up to a number.
+
+    Attributes:
+        sink: its name.
+        record: the record's own name.
+        number: of the row.
+    """
 
     sink: str
+    record: str
     number: int
 
 

@@ -6,7 +6,9 @@ hash, see :mod:`linegate_runtime.record_schema`.
 
 import contextlib
 import enum
+import os
 import sqlite3
+import urllib.parse
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -111,7 +113,11 @@ class Record:
             raise OutputError(f"{path}: expected an existing folder {path.parent}; make it first")
         try:
             self._database = sqlite3.connect(
-                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+                _address(path, access),
+                timeout=_BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=True,
             )
         except sqlite3.Error as error:
             raise OutputError(f"{path}: cannot be opened: {error}") from error
@@ -337,3 +343,16 @@ class Record:
 
 ROWS = _SELECT
 """How a query for :meth:`Record.select` begins."""
+
+
+def _address(path: Path, access: Access) -> str:
+    """Return what SQLite is to open.
+
+    A record that nobody writes to can be read where nothing can be written, such as on a medium
+    that was handed over; SQLite must be told that it does not change, or it would begin a log.
+    """
+    address = f"file:{urllib.parse.quote(str(path))}"
+    is_still = not path.with_name(f"{path.name}-wal").exists()
+    if access is Access.READ and is_still and not os.access(path.parent, os.W_OK):
+        return f"{address}?immutable=1"
+    return address

@@ -15,7 +15,7 @@ from linegate_bundle.manifest import Verdict
 from linegate_runtime.feed import Feed
 from linegate_runtime.part_row import PartRow, Recorded
 from linegate_runtime.reason import Reason
-from linegate_runtime.record import ROWS, Record
+from linegate_runtime.record import ROWS, Chain, Record
 from linegate_runtime.record_sums import bundle_title
 
 _LOG = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ def record_values(
 
 
 def follow(
-    path: Path, query: Query, place: int, is_stopped: Callable[[], bool]
+    path: Path, query: Query, chain: Chain, is_stopped: Callable[[], bool]
 ) -> Iterator[list[Recorded]]:
     """Give the rows that are asked for as they are recorded, until it is to stop.
 
@@ -231,10 +231,10 @@ def follow(
     Args:
         path: the record.
         query: what is asked for.
-        place: number of the row before the first one.
+        chain: of the record when it was read before; what has come since then is given.
         is_stopped: asked a few times a second.
     """
-    feed = Feed(path, place)
+    feed = Feed(path, chain.record, chain.last_number)
     complaint = ""
     try:
         while not is_stopped():

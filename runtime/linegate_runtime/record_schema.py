@@ -25,6 +25,8 @@ COLUMNS = PartRow.__struct_fields__
 
 Value = str | int | float | None
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 _TYPES = {
     "part": "INTEGER NOT NULL",
     "clock_synced": "INTEGER",
@@ -147,5 +149,5 @@ def link(before: bytes, number: int, values: tuple[object, ...]) -> bytes:
     It holds the hash before in hexadecimal, the number and the stored values, with ``,`` and
     no space between; numbers as Python writes them. So another program can check it.
     """
-    text = json.dumps([before.hex(), number, *values], separators=(",", ":"))
+    text = _ENCODER.encode([before.hex(), number, *values])
     return hashlib.sha256(text.encode()).digest()

@@ -110,15 +110,27 @@ class Recorder:
                 self._taken_at = time.monotonic()
             self._changed.notify()
 
-    def note_place(self, sink: str, number: int) -> None:
-        """Take note of up to which row a sink has got them; returns at once."""
+    def note_place(self, sink: str, record: str, number: int) -> None:
+        """Take note of up to which row a sink has got them; returns at once.
+
+        Args:
+            sink: its name.
+            record: the own name of the record that it read; another one's places mean nothing.
+            number: of the row.
+        """
         with self._changed:
-            self._places[sink] = max(number, self._places.get(sink, 0))
+            if record == self._record.chain.record:
+                self._places[sink] = max(number, self._places.get(sink, 0))
 
     @property
     def path(self) -> Path:
         """The record's file."""
         return self._record.path
+
+    @property
+    def name(self) -> str:
+        """The record's own name."""
+        return self._record.chain.record
 
     @property
     def last_number(self) -> int:
@@ -190,11 +202,12 @@ class Recorder:
         return bool(self._waiting) or self._is_closing
 
     def _step(self) -> None:
-        with self._changed:
-            places, self._places = self._places, {}
+        places: dict[str, int] = {}
         try:
             if not self._is_open:
                 self._open_again()
+            with self._changed:
+                places, self._places = self._places, {}
             if self._taken or places:
                 self._commit(places)
             self._remove_old()
@@ -255,8 +268,11 @@ class Recorder:
 
     def _open_again(self) -> None:
         """Open the record anew: after a failed sync the system may take lost pages for clean."""
-        self._record = Record(self._record.path)
-        self._is_open = True
+        opened = Record(self._record.path)
+        with self._changed:
+            if opened.chain.record != self._record.chain.record:
+                self._places = {}
+            self._record, self._is_open = opened, True
         enrol(self._record, self._sinks)
         # A commit that failed may have reached the disk all the same.
         self._taken = [entry for entry in self._taken if not self._record.has(entry.row.uuid)]

@@ -305,3 +305,28 @@ def test_sums_always_agree_with_the_rows(minutes: list[int], removed: int) -> No
             record._database.execute("SELECT stage, sum(parts) FROM durations GROUP BY stage")
         )
         assert stages == dict.fromkeys(("age", "wait", "model"), len(left))
+
+
+def test_a_closed_record_is_read_where_nothing_can_be_written(tmp_path: Path) -> None:
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(medium)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a medium to hand over is a tmpfs, for which this test must be root")
+    try:
+        with Record(medium / "record.sqlite") as record:
+            (part,) = append(record, row(1))
+        subprocess.run(["mount", "-o", "remount,ro", str(medium)], check=True)
+        assert read(medium / "record.sqlite") == [part.row]
+    finally:
+        subprocess.run(["umount", str(medium)], check=True)
+
+
+def test_a_path_with_marks_that_mean_something_in_an_address_is_taken_as_it_is(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "50%20 of #1?mode=ro.sqlite"
+    with Record(path) as record:
+        (part,) = append(record, row(1))
+    assert path.is_file()
+    assert read(path) == [part.row]

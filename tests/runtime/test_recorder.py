@@ -14,6 +14,7 @@ from linegate_runtime.keeping import Keeping
 from linegate_runtime.part_row import PartRow
 from linegate_runtime.reason import Reason
 from linegate_runtime.record import Access, Entry, Record
+from linegate_runtime.record_upkeep import waiting
 from linegate_runtime.recorder import Commit, Recorder
 from tests.disk import room_for
 from tests.runtime.live_support import wait_until
@@ -122,6 +123,7 @@ def test_a_record_that_is_damaged_while_the_line_runs_is_moved_aside(
 ) -> None:
     recorder = recorder_on(["sink"])
     path = tmp_path / "record.sqlite"
+    first_name = recorder.name
     for part in range(1, 400):
         recorder.put(Entry(row(part)))
     recorder.flush()
@@ -131,17 +133,21 @@ def test_a_record_that_is_damaged_while_the_line_runs_is_moved_aside(
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xa5" * (len(content) - 4096)
     path.write_bytes(content)
+    recorder.note_place("sink", first_name, 300)
     for part in range(400, 500):
         recorder.put(Entry(row(part)))
     assert wait_until(lambda: recorder.alarm is not None, 5.0)
     recorder.flush(5.0)
     assert recorder.problem is None
     assert len(list(tmp_path.glob("record.sqlite.damaged-*[0-9]"))) == 1
+    assert recorder.name != first_name
     parts = [one.part for one in rows_in(tmp_path)]
     assert parts == sorted(parts)
     assert parts[-1] == 499
     told = [part.row.part for commit in commits for part in commit.parts]
     assert told == list(range(1, 500))
+    with Record(path, Access.READ) as record:
+        assert waiting(record) == {"sink": len(parts)}
 
 
 def test_a_part_that_has_a_row_already_keeps_no_other_from_its_own(
@@ -161,7 +167,8 @@ def test_places_are_written_with_the_next_part_or_soon_without(
     recorder = recorder_on(["sink"])
     recorder.put(Entry(row(1)))
     recorder.flush()
-    recorder.note_place("sink", 1)
+    recorder.note_place("sink", "another record", 7)
+    recorder.note_place("sink", recorder.name, 1)
 
     def place() -> int:
         with sqlite3.connect(tmp_path / "record.sqlite") as other:

@@ -94,7 +94,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 def _show(options: argparse.Namespace) -> int:
     query = query_of(options)
     with Record(options.record, Access.READ) as record:
-        place = record.chain.last_number
+        chain = record.chain
         rows = newest(record, query, options.limit)
     if not options.json:
         sys.stdout.write(rows_head())
@@ -102,9 +102,9 @@ def _show(options: argparse.Namespace) -> int:
         _write_rows(rows, options)
         return 0
     # What came in between is given by following.
-    _write_rows([one for one in rows if one.number <= place], options)
+    _write_rows([one for one in rows if one.number <= chain.last_number], options)
     with listen_to_signals() as asked:
-        for some in follow(options.record, query, place, asked.is_stopped):
+        for some in follow(options.record, query, chain, asked.is_stopped):
             _write_rows(some, options)
     return 0
 
