@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.gate_observer import GateObserver, Relay
-from tests.record_run import line, wait_for, write_config
+from tests.record_run import line, python_path, wait_for, write_config
 from tests.runtime.standins import FOLDER
 from tests.runtime.standins.pins.linegate_test_pins.memory import ENVIRONMENT, PinMemory
 
@@ -61,7 +61,7 @@ def pins_in(folder: Path) -> Iterator[Path]:
     changes = {
         "GPIOZERO_PIN_FACTORY": "linegate",
         ENVIRONMENT: str(pins),
-        "PYTHONPATH": str(FOLDER / "pins"),
+        "PYTHONPATH": python_path(FOLDER / "pins"),
     }
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)

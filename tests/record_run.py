@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -136,6 +137,11 @@ def line(
             yield process
         finally:
             process.kill()
+
+
+def python_path(folder: Path) -> str:
+    """Return a ``PYTHONPATH`` with another folder before those that it has."""
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float = _LIMIT_S) -> None:

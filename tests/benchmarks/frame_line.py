@@ -67,10 +67,15 @@ class ToldLine(FrameLine):
         )
         self._outputs.open(config.record, self.recorder)
 
-    def tell(self, pixels: UInt8Array) -> None:
-        """Judge a BGR frame, and tell everybody as the line does."""
+    def judge(self, pixels: UInt8Array) -> PartRow:
+        """Return the row of a BGR frame; :meth:`tell` tells of it."""
+        self._judged = self._judge(pixels)
+        return self._judged[0]
+
+    def tell(self) -> None:
+        """Tell everybody of the last row, as the line does."""
         self._outputs.beat([problem for problem in [self.recorder.problem] if problem])
-        row, begun_ns = self._judge(pixels)
+        row, begun_ns = self._judged
         is_accepted = row.verdict is Verdict.ACCEPT
         self._outputs.expect(row.uuid, begun_ns, is_accepted=is_accepted)
         self.recorder.put(Entry(row))

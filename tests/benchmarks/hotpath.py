@@ -7,10 +7,10 @@ the row that goes on record. ``ratio_N`` is the median of the second over the me
 first, for MobileNetV2 at N pixels; ``96_narrow`` has 0.35 of its width.
 
 Then with all outputs on, as often as a line has parts: thirty times a second one of three, by
-turns: the bare invoke, the way to the row, and the same with record, gate and MQTT, which are
-told as the line tells them: a broker and the gate's guard on this machine, every part
-committed to disk. ``paced_N`` and ``told_N`` are the medians of the second and third over that
-of the first.
+turns: the bare invoke, the way to the row, and the same way of a line whose record, gate and MQTT
+are told of each part: a broker and the gate's guard on this machine, every part committed to disk.
+``paced_N`` and ``told_N`` are the medians of the second and third over that of the first;
+``tell_us`` is how long the inspection itself takes to tell them, at most of the networks.
 
 Then ``linegate run`` of the device's environment is started by exec before a network camera
 on this machine that shows a part from the start; ``first_verdict_s`` is the median time until
@@ -82,6 +82,7 @@ class Told:
     bare: float
     paced: float
     told: float
+    tell: float
 
 
 def bare(bundle: Bundle) -> Callable[[], None]:
@@ -138,7 +139,7 @@ def compare_told(net: SpeedNet, folder: Path) -> Told:
     plain = FrameLine(path)
     with Bundle.open(path, __version__) as bundle:
         invoke = bare(bundle)
-    taken: dict[str, list[float]] = {"bare": [], "paced": [], "told": []}
+    taken: dict[str, list[float]] = {"bare": [], "paced": [], "told": [], "tell": []}
     with mosquitto(folder) as broker, pins_in(folder):
         sinks: list[dict[str, object]] = [
             {"kind": "mqtt", "address": broker.address},
@@ -149,7 +150,7 @@ def compare_told(net: SpeedNet, folder: Path) -> Told:
         turns: list[tuple[str, Callable[[UInt8Array], object]]] = [
             ("bare", lambda pixels: invoke()),  # noqa: ARG005 - has its input
             ("paced", plain.judge),
-            ("told", told.tell),
+            ("told", told.judge),
         ]
         due = time.monotonic()
         for number in range(_WARM_UP + _PACED_TURNS):
@@ -158,8 +159,11 @@ def compare_told(net: SpeedNet, folder: Path) -> Told:
             pixels = frames[number % _FRAMES]
             time.sleep(max(0.0, due - time.monotonic()))
             took = _seconds(functools.partial(run, pixels))
+            telling = _seconds(told.tell) if name == "told" else 0.0
             if number >= _WARM_UP:
                 taken[name].append(took)
+            if number >= _WARM_UP and name == "told":
+                taken["tell"].append(telling)
         told.close()
     return Told(**{name: 1e6 * statistics.median(times) for name, times in taken.items()})
 
@@ -214,6 +218,8 @@ def measure() -> Result:
         rows.append((title, one.bare, one.paced, one.paced / one.bare, _PACED_TURNS // 3))
         title = f"MobileNetV2 {key}, 30 a second, all told"
         rows.append((title, one.bare, one.told, one.told / one.bare, _PACED_TURNS // 3))
+        title = f"MobileNetV2 {key}, telling them"
+        rows.append((title, one.bare, one.tell, one.tell / one.bare, _PACED_TURNS // 3))
     return Result(
         name="hotpath",
         protocol=__doc__ or "",
@@ -223,6 +229,7 @@ def measure() -> Result:
             **{f"ratio_{key}": one.ratio for key, one in timed.items()},
             **{f"paced_{key}": one.paced / one.bare for key, one in paced.items()},
             **{f"told_{key}": one.told / one.bare for key, one in paced.items()},
+            "tell_us": max(one.tell for one in paced.values()),
             "first_verdict_s": statistics.median(starts),
             "first_verdict_s_max": max(starts),
         },

@@ -16,6 +16,7 @@ import pytest
 
 from linegate_runtime.sinks.gpio import GpioGate, GpioOptions
 from tests.gate_observer import GateObserver, Relay
+from tests.record_run import python_path
 from tests.runtime.standins import FOLDER
 from tests.runtime.standins.pins.linegate_test_pins.memory import ENVIRONMENT, PinMemory
 
@@ -31,7 +32,7 @@ def install_pins(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     PinMemory(path, is_new=True).close()
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "linegate")
     monkeypatch.setenv(ENVIRONMENT, str(path))
-    monkeypatch.setenv("PYTHONPATH", str(FOLDER / "pins"))
+    monkeypatch.setenv("PYTHONPATH", python_path(FOLDER / "pins"))
     return path
 
 

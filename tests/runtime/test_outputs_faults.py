@@ -15,7 +15,7 @@ import pytest
 
 from linegate_runtime.record import Access, Record
 from tests.power_cut import CutDisk
-from tests.record_run import Receiver, line, missing, wait_for, write_config
+from tests.record_run import Receiver, line, missing, python_path, wait_for, write_config
 from tests.runtime.test_outputs import ask, free_port, health, metrics, ok, rows_in
 
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
@@ -107,7 +107,7 @@ def test_a_clock_that_jumps_neither_stalls_the_line_nor_changes_the_order(
     )
     environment = {
         **os.environ,
-        "PYTHONPATH": str(tmp_path),
+        "PYTHONPATH": python_path(tmp_path),
         "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
