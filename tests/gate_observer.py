@@ -12,6 +12,7 @@ writes one JSON object for each change of what it sees, until its standard input
 import argparse
 import contextlib
 import math
+import os
 import select
 import subprocess
 import sys
@@ -172,8 +173,10 @@ class GateObserver:
         return found
 
     def _read(self) -> list[Sight]:
-        self._file.seek(0)
-        lines = self._file.read().splitlines(keepends=True)
+        # Not by seeking: the observer writes where the file's one position is.
+        descriptor = self._file.fileno()
+        content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        lines = content.splitlines(keepends=True)
         return [msgspec.json.decode(line, type=Sight) for line in lines if line.endswith(b"\n")]
 
     def pulses(self) -> list[tuple[int, int]]:
