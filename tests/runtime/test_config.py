@@ -345,7 +345,7 @@ def test_mistakes_of_all_outputs_are_named_at_once_and_secrets_not_at_all(tmp_pa
         "line 5: [[sink]] 1 url: expected",
         "line 6: [[sink]] 1 payload: expected",
         "weight",
-        "line 9: [[sink]] 2 topic: expected a topic without the wildcards",
+        "line 10: [[sink]] 2 topic: expected a topic without the wildcards",
         "[[sink]] 2 password: expected a user with it",
         "[[sink]] 3 heartbeat_pin: expected a pin in mode",
         "[[sink]] 4",
