@@ -36,6 +36,19 @@ class BoundedServer(http.server.ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         super().__init__(address, handler)
         self._connections = threading.BoundedSemaphore(connections)
+        self._thread = threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        )
+
+    def start(self) -> None:
+        """Answer from now on, in another thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more; after :meth:`start` and once only."""
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread of its own; more connections at once than a few are refused."""

@@ -7,7 +7,6 @@ body says why, as JSON.
 import http.server
 import importlib
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,16 +91,11 @@ class MetricsServer:
                 "choose another"
             ) from error
         self._server.answer = self._answer
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
-        )
-        self._thread.start()
+        self._server.start()
 
     def close(self) -> None:
         """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     def _answer(self, path: str) -> tuple[int, str, bytes] | None:
         if path == "/healthz":

@@ -94,9 +94,6 @@ class ViewServer:
         self._server.state = state
         self._server.is_local = is_loopback(host)
         self.host, self.port = host, int(self._server.server_address[1])
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
-        )
 
     @property
     def address(self) -> str:
@@ -105,7 +102,7 @@ class ViewServer:
         return f"http://{host}:{self.port}/"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(
@@ -115,9 +112,7 @@ class ViewServer:
         traceback: TracebackType | None,
     ) -> None:
         self._server.is_over.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
 
 class _Server(BoundedServer):

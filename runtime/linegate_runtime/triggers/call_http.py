@@ -6,7 +6,6 @@ same, rejected, where a part was not judged and on record in time; 401 without t
 
 import hmac
 import http.server
-import threading
 from collections.abc import Mapping
 
 import msgspec
@@ -46,16 +45,11 @@ class HttpFront(Front):
         self._server.token = token
         self._server.is_local = is_loopback(host)
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
-        )
-        self._thread.start()
+        self._server.start()
 
     def close(self) -> None:
         """See :meth:`Front.close`."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
 
 class _Server(BoundedServer):
