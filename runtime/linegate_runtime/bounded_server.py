@@ -1,9 +1,9 @@
 """An HTTP server for a few clients: more connections at once are refused, none holds it up."""
 
 import http.server
-import ipaddress
 import logging
 import socket
+import socketserver
 import sys
 import threading
 from typing import Any
@@ -40,6 +40,11 @@ class BoundedServer(http.server.ThreadingHTTPServer):
             target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
         )
 
+    def server_bind(self) -> None:
+        """Bind, and ask no name server for this machine's name, which may take long."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
     def start(self) -> None:
         """Answer from now on, in another thread."""
         self._thread.start()
@@ -73,11 +78,3 @@ class BoundedServer(http.server.ThreadingHTTPServer):
         del request, client_address
         if not isinstance(sys.exception(), OSError):
             _LOG.exception("a request cannot be answered")
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

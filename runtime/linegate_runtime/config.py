@@ -10,9 +10,11 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from linegate_runtime import host_port
 from linegate_runtime.capture_protocol import BLACK_BELOW, FROZEN_AFTER_S, Request
 from linegate_runtime.engine_names import DEFAULT_ENGINE
 from linegate_runtime.geometry import Box
+from linegate_runtime.host_port import HostPort
 from linegate_runtime.keeping import Keeping
 from linegate_runtime.policy import VerdictOptions
 from linegate_runtime.registry import Registry
@@ -122,15 +124,12 @@ class MetricsTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             serves beyond this machine shows them to the whole network.
     """
 
-    listen: Annotated[str, msgspec.Meta(pattern=r"^.+:[0-9]{1,5}$")] | None = None
+    listen: str | None = None
 
     @property
-    def address(self) -> tuple[str, int] | None:
-        """Host and port."""
-        if self.listen is None:
-            return None
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+    def address(self) -> HostPort | None:
+        """Where they are served."""
+        return None if self.listen is None else host_port.parse(self.listen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,7 +212,7 @@ class RunConfig:
     class_maps: bool
     keeping: Keeping
     pictures: PicturesConfig | None
-    metrics: tuple[str, int] | None
+    metrics: HostPort | None
     sinks: tuple[Plugin, ...]
 
     def with_sink(self, kind: str) -> "RunConfig":

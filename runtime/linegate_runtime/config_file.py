@@ -27,6 +27,7 @@ from typing import Any, Self
 
 import msgspec
 
+from linegate_runtime import host_port
 from linegate_runtime.capture_protocol import Checks, Request
 from linegate_runtime.config import (
     DEFAULT_RECORD,
@@ -112,6 +113,9 @@ class _Reader:
         verdict = root.child("verdict", problems).read(VerdictOptions, problems)
         record = root.child("record", problems).read(RecordTable, problems)
         metrics = root.child("metrics", problems).read(MetricsTable, problems)
+        if metrics is not None and metrics.listen is not None and metrics.address is None:
+            text = str(host_port.problem(metrics.listen))
+            problems.append(root.child("metrics", problems).problem("listen", text))
         sinks = [self._plugin(table, None, SINKS) for table in root.children("sink", problems)]
         problems += _check_engine(root, engine)
         if problems or engine is None or verdict is None or record is None or metrics is None:

@@ -115,6 +115,7 @@ class Courier:
     def _deliver_next(self) -> bool:
         """Deliver the next few rows; return whether there were any."""
         parts = self._feed.read(self.sink.batch)
+        self._waiting = self._feed.waiting
         if parts:
             self.sink.deliver(parts)
         if self.problem is not None:

@@ -75,7 +75,7 @@ def inspect_live(
         judge = opener.open()
         stack.callback(judge.model.close)
         callers: Callers = {}
-        desk = _open_desk(stack, config, callers)
+        desk = _open_desk(stack, config, callers, wishes)
         stations = list(_stations(stack, judge, config, captures))
         callers.update(_callers(stations))
         exchange = Exchange(opener.open_beside, wishes.is_reload_asked)
@@ -147,7 +147,9 @@ def _callers(stations: Sequence[Station]) -> Callers:
     }
 
 
-def _open_desk(stack: contextlib.ExitStack, config: RunConfig, callers: Callers) -> Desk:
+def _open_desk(
+    stack: contextlib.ExitStack, config: RunConfig, callers: Callers, wishes: Wishes
+) -> Desk:
     """Open the record and all outputs; the stack closes them, the record last."""
     outputs = LineOutputs(config)
     on_error = stack.enter_context(contextlib.ExitStack())
@@ -169,7 +171,7 @@ def _open_desk(stack: contextlib.ExitStack, config: RunConfig, callers: Callers)
     on_error.pop_all()
     stack.callback(recorder.close)
     stack.callback(outputs.close)
-    outputs.open(config.record, recorder)
+    outputs.open(config.record, recorder, wishes.is_stopped)
     pictures = None
     if config.pictures is not None:
         kept = config.pictures

@@ -218,7 +218,11 @@ class Line:
 
     def _report(self, now_ns: int) -> LineReport:
         stamp, recorder, pictures = self._judge.stamp, self._desk.recorder, self._desk.pictures
-        alarms = [recorder.alarm, None if pictures is None else pictures.problem]
+        alarms = [recorder.alarm]
+        if pictures is not None:
+            alarms.append(pictures.problem)
+            if pictures.left_out:
+                alarms.append(f"{pictures.left_out} picture(s) were not kept: the disk is too slow")
         return LineReport(
             state=LineState(
                 is_ready=not self._reasons,

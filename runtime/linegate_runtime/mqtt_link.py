@@ -235,7 +235,9 @@ class Link:
 
     def _take_message(self, client: Any, userdata: Any, message: Any) -> None:
         del client, userdata
-        self._on_message(message.payload)
+        # What the broker kept from before was said to somebody else, or long ago.
+        if not message.retain:
+            self._on_message(message.payload)
 
 
 class Keeper:

@@ -1,7 +1,7 @@
 """All outputs of a line: gates, sinks in its own process, and the process of the others."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +43,31 @@ class LineOutputs:
         self._process: OutputsProcess | None = None
         self._reasons: tuple[str, ...] | None = None
         try:
+            problems: list[str] = []
             for plugin in config.sinks:
-                self._add(plugin, config.verdict.deadline_s)
+                try:
+                    self._add(plugin, config)
+                except ConfigError as error:
+                    problems.append(str(error))
+            refuse(problems)
         except BaseException:
             self.close()
             raise
 
-    def _add(self, plugin: Plugin, deadline_s: float) -> None:
+    def _add(self, plugin: Plugin, config: RunConfig) -> None:
         family = SINKS.load(plugin.kind)
         options = plugin.read_options(family.Options)
         name = options.name or plugin.kind
+        path = getattr(options, "path", None)
+        if isinstance(path, Path) and str(path.absolute()).startswith(
+            str(config.record.absolute())
+        ):
+            text = f"expected another file than the record and what belongs to it, got {path}"
+            raise ConfigError(plugin.table.problem("path", text))
         if issubclass(family, Gate):
             gate = family(options)
             self._gates.append(gate)
-            problems = gate.check(deadline_s)
+            problems = gate.check(config.verdict.deadline_s, config.keeping.commit_within_s)
             refuse([plugin.table.problem(key, text) for key, text in problems.items()])
         elif not issubclass(family, Sink):
             raise ConfigError(f"the sink {plugin.kind!r} is neither a Sink nor a Gate")
@@ -70,12 +81,15 @@ class LineOutputs:
         """Names of the sinks whose places are kept on record."""
         return [name for name, _, _ in self._far]
 
-    def open(self, record: Path, recorder: Recorder) -> None:
+    def open(
+        self, record: Path, recorder: Recorder, is_over: Callable[[], bool] = lambda: False
+    ) -> None:
         """Begin to feed the sinks.
 
         Args:
             record: the record's file.
             recorder: puts parts on it.
+            is_over: asked again and again while sinks are being opened; then it is not waited.
 
         Raises:
             ConfigError: a sink cannot work so.
@@ -97,7 +111,7 @@ class LineOutputs:
             for name, kind, options in self._far
         )
         setup = Setup(record=str(record.absolute()), sinks=setups, listen=self._listen)
-        self._process = OutputsProcess(setup, recorder.note_place)
+        self._process = OutputsProcess(setup, recorder.note_place, is_over)
 
     @property
     def has_process(self) -> bool:
@@ -136,6 +150,7 @@ class LineOutputs:
     def expect(self, uuid: str, begun_ns: int, *, is_accepted: bool) -> None:
         """Tell the gates of a verdict that is not on record yet; returns at once."""
         for gate in self._gates:
+            gate.beat()  # the model may have taken long
             gate.expect(uuid, begun_ns, is_accepted=is_accepted)
 
     def note_commit(self, commit: Commit) -> None:

@@ -1,5 +1,6 @@
 """The inspecting process's end of its outputs: starts their process, and starts it again."""
 
+import contextlib
 import logging
 import socket
 import subprocess
@@ -29,6 +30,8 @@ from linegate_runtime.outputs_protocol import (
 
 _LOG = logging.getLogger(__name__)
 
+_LOOK_S = 0.05
+
 _START_LIMIT_S = 20.0
 """For starting Python and what talks to receivers, from a cold SD card too."""
 
@@ -52,6 +55,7 @@ class OutputsProcess:
         setup: what it is to open; its places are brought up to date for each start.
         on_place: told of how far a sink has got, see :class:`~linegate_runtime.courier.Courier`;
             called in a thread of this.
+        is_over: asked again and again while the sinks are being opened; then it is not waited.
 
     Attributes:
         sinks: how the sinks do, by name.
@@ -61,7 +65,12 @@ class OutputsProcess:
         OutputError: the process cannot be started.
     """
 
-    def __init__(self, setup: Setup, on_place: Callable[[str, str, int], None]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        on_place: Callable[[str, str, int], None],
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._setup = setup
         self._on_place = on_place
         self._places = {sink.name: (sink.record, sink.place) for sink in setup.sinks}
@@ -72,7 +81,7 @@ class OutputsProcess:
         self._heard_at = 0.0
         self._process, self._connection = self._start()
         self._sender = _sender(self._connection)
-        self._wait_until_open()
+        self._wait_until_open(is_over)
         self._thread = threading.Thread(target=self._listen, name="outputs", daemon=True)
         self._thread.start()
 
@@ -144,12 +153,16 @@ class OutputsProcess:
         ours.settimeout(_START_LIMIT_S)
         return process, ours
 
-    def _wait_until_open(self) -> None:
-        try:
-            answer = receive_as_parent(self._connection)
-        except TimeoutError:
-            answer = None
-        if isinstance(answer, Opened):
+    def _wait_until_open(self, is_over: Callable[[], bool]) -> None:
+        answer = None
+        end = time.monotonic() + _START_LIMIT_S
+        self._connection.settimeout(_LOOK_S)
+        while answer is None and time.monotonic() < end and not is_over():
+            with contextlib.suppress(TimeoutError):
+                answer = receive_as_parent(self._connection)
+                if answer is None:
+                    break
+        if isinstance(answer, Opened) or (answer is None and is_over()):
             self._heard_at = time.monotonic()
             self._connection.settimeout(_SILENT_S)
             return

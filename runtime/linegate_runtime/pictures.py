@@ -41,6 +41,10 @@ class Pictures:
         accepted_share: of the accepted parts so many are kept, chosen at random; of all others
             every one.
 
+    Attributes:
+        problem: why none can be kept just now, as a sentence; None if they can.
+        left_out: how many were not kept because the disk was slower than the line.
+
     Raises:
         OutputError: the folder cannot be made.
     """
@@ -57,6 +61,7 @@ class Pictures:
         self._kept: collections.deque[tuple[str, int]] = collections.deque()
         self._bytes = 0
         self.problem: str | None = None
+        self.left_out = 0
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
         self._thread.start()
 
@@ -71,7 +76,10 @@ class Pictures:
             The file's name in the folder; None if it is not kept.
         """
         is_wanted = row.verdict is not Verdict.ACCEPT or random.random() < self._accepted_share
-        if not is_wanted or self._queue.full():
+        if not is_wanted:
+            return None
+        if self._queue.full():
+            self.left_out += 1
             return None
         name = name_of(row)
         self._queue.put_nowait((name, pixels.copy()))
@@ -84,7 +92,10 @@ class Pictures:
         self._thread.join(limit_s)
 
     def _run(self) -> None:
-        self._find_kept()
+        try:
+            self._find_kept()
+        except OSError as error:
+            _LOG.warning("pictures of before are not counted: %s", error)
         while (wanted := self._queue.get()) is not None:
             name, pixels = wanted
             try:
@@ -102,7 +113,7 @@ class Pictures:
             if day.is_dir() and _DAY.fullmatch(day.name):
                 for file in day.iterdir():
                     if _NAME.fullmatch(file.name):
-                        found.append((f"{day.name}/{file.name}", file.stat().st_size))
+                        found.append((f"{day.name}/{file.name}", file.lstat().st_size))
                     elif file.suffix == ".tmp":
                         file.unlink(missing_ok=True)
         self._kept.extend(sorted(found))
@@ -122,9 +133,9 @@ class Pictures:
     def _make_room(self, size: int) -> None:
         while self._kept and self._bytes + size > self._most_bytes:
             name, freed = self._kept.popleft()
+            self._bytes -= freed
             path = self.folder / name
             path.unlink(missing_ok=True)
-            self._bytes -= freed
             if not self._kept or self._kept[0][0].split("/")[0] != path.parent.name:
                 with contextlib.suppress(OSError):  # something else is in it
                     path.parent.rmdir()

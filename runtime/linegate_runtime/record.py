@@ -6,6 +6,7 @@ hash, see :mod:`linegate_runtime.record_schema`.
 
 import contextlib
 import enum
+import fcntl
 import os
 import sqlite3
 import urllib.parse
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 _BUSY_TIMEOUT_S = 0.5
 """Somebody else may have the file locked for a moment; no longer, for parts are waiting."""
+
+_IN_MEMORY = ":memory:"
 
 _CACHE_KIB = 1024
 """Half of SQLite's default, which fills up within minutes and stays."""
@@ -121,14 +124,21 @@ class Record:
             )
         except sqlite3.Error as error:
             raise OutputError(f"{path}: cannot be opened: {error}") from error
+        self._lock: int | None = None
         try:
             self._prepare(access)
+            # Not sooner: beside what was named by mistake nothing is to be left.
+            if access is Access.WRITE and str(path) != _IN_MEMORY:
+                self._lock = _lock(path)
             self._chain = self._read_chain()
+            self._place = _place_of(path)
         except sqlite3.Error as error:
-            self._database.close()
-            raise self._failure("expected a record of linegate", error) from error
+            self.close()
+            raise self._failure(
+                "expected a record of linegate; choose another path or move it away", error
+            ) from error
         except BaseException:
-            self._database.close()
+            self.close()
             raise
 
     @property
@@ -150,7 +160,8 @@ class Record:
             DamagedRecordError: the file is damaged.
         """
         parts = ", ".join(str(entry.row.part) for entry in entries)
-        with self.writing(f"part {parts} cannot be recorded") as database:
+        what = f"part {parts} cannot be recorded" if parts else "the outbox cannot be written"
+        with self.writing(what) as database:
             chain, recorded = self._add(entries)
             for sink, number in (delivered or {}).items():
                 database.execute(
@@ -158,6 +169,10 @@ class Record:
                     (number, sink, number),
                 )
         self._chain = chain
+        if _place_of(self.path) != self._place:
+            raise OutputError(
+                f"{self.path}: {what}: the file was removed or replaced while the line wrote to it"
+            )
         return recorded
 
     def _add(self, entries: Sequence[Entry]) -> tuple[Chain, list[Recorded]]:
@@ -184,18 +199,17 @@ class Record:
     @property
     def size_bytes(self) -> int:
         """How much of the file is in use; what was removed is used again."""
-        pages = self._pragma("page_count") - self._pragma("freelist_count")
-        return pages * self._pragma("page_size")
+        with self.reading("its size cannot be read"):
+            pages = self._pragma("page_count") - self._pragma("freelist_count")
+            return pages * self._pragma("page_size")
 
-    def has(self, uuid: str) -> bool:
-        """Say whether a row is there.
+    def find(self, uuid: str) -> Recorded | None:
+        """Return a row; None if it is not there.
 
         Raises:
             OutputError: the file cannot be read.
         """
-        with self.reading("a row cannot be read") as database:
-            query = "SELECT 1 FROM parts WHERE uuid = ?"
-            return database.execute(query, (uuid,)).fetchone() is not None
+        return next(self.select(f"{_SELECT} WHERE uuid = ?", (uuid,)), None)
 
     def rows(self, after: int = 0, limit: int | None = None) -> Iterator[Recorded]:
         """Read rows in the order they were added.
@@ -238,6 +252,9 @@ class Record:
     def close(self) -> None:
         """Close the file; a second call does nothing."""
         self._database.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -319,7 +336,7 @@ class Record:
                 # Also when the commit itself has failed.
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError, TypeError) as error:
             raise self._failure(what, error) from error
 
     @contextlib.contextmanager
@@ -343,6 +360,37 @@ class Record:
 
 ROWS = _SELECT
 """How a query for :meth:`Record.select` begins."""
+
+
+def _lock(path: Path) -> int:
+    """Keep others from writing to the same record; return what holds the lock until closed.
+
+    A file of its own, for SQLite lets its own locks go when any descriptor of a file is closed.
+
+    Raises:
+        OutputError: another line writes to it, or nothing can be written there.
+    """
+    try:
+        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written to: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise OutputError(
+            f"{path}: expected a record that no other line writes to; give each a file of its own"
+        ) from error
+    return descriptor
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of its name."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - asked for each part
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _address(path: Path, access: Access) -> str:

@@ -114,6 +114,7 @@ def _was_record(path: Path) -> bool:
     if header.startswith(_MAGIC):
         number = int.from_bytes(header[_APPLICATION_AT : _APPLICATION_AT + 4], "big")
         return number == APPLICATION_ID
-    # A header of zeros or noise says nothing; what has not even the size of a database, such as
-    # a text that was named by mistake, is left alone.
-    return size > 0 and size % _PAGE_BYTES == 0
+    # A header of zeros or noise says nothing; what has neither the size of a database nor the log
+    # of one beside it, such as a text that was named by mistake, is left alone.
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    return size > 0 and (size % _PAGE_BYTES == 0 or has_log)

@@ -1,10 +1,13 @@
 """Upkeep of a record: the places of its sinks, and the removal of what is old."""
 
+import logging
 from collections.abc import Sequence
 
 from linegate_runtime.part_row import Recorded
 from linegate_runtime.record import Record
 from linegate_runtime.record_sums import subtract_sums
+
+_LOG = logging.getLogger(__name__)
 
 
 def enrol(record: Record, sinks: Sequence[str]) -> dict[str, int]:
@@ -19,6 +22,14 @@ def enrol(record: Record, sinks: Sequence[str]) -> dict[str, int]:
     with record.writing("the outbox cannot be written") as database:
         known = dict(database.execute("SELECT sink, delivered FROM outbox"))
         gone = [(sink,) for sink in known if sink not in sinks]
+        for (sink,) in gone:
+            missing = record.chain.last_number - known[sink]
+            if missing > 0:
+                _LOG.warning(
+                    "output %s is not configured any more; %d part(s) that it had not got it will "
+                    "not get",
+                    *(sink, missing),
+                )
         database.executemany("DELETE FROM outbox WHERE sink = ?", gone)
         places = {sink: known.get(sink, record.chain.last_number) for sink in sinks}
         database.executemany(
@@ -49,7 +60,8 @@ def remove_oldest(record: Record, most: int, before_utc: str | None = None) -> i
     Args:
         record: open for writing.
         most: so many at most.
-        before_utc: only such with an older wall clock; None for any age.
+        before_utc: only such with an older wall clock, as far as it was set by a time server, and
+            what came before them; None for any age.
 
     Returns:
         How many were removed.
@@ -87,10 +99,14 @@ def remove_oldest(record: Record, most: int, before_utc: str | None = None) -> i
 def _removable(record: Record, found: Sequence[Recorded], before_utc: str) -> list[Recorded]:
     with record.reading("the outbox cannot be read") as database:
         delivered = database.execute("SELECT min(delivered) FROM outbox").fetchone()[0]
-    kept = []
-    for one in found:
-        is_wanted = delivered is not None and one.number > delivered
-        if one.row.time_utc >= before_utc or is_wanted:
-            break  # the chain has no holes
-        kept.append(one)
-    return kept
+    # The chain has no holes, so rows go up to one that is surely old: whose clock was not set by a
+    # time server says nothing, but what came before an old one is older.
+    old = 0
+    for place, one in enumerate(found, 1):
+        if delivered is not None and one.number > delivered:
+            break
+        if one.row.clock_synced is not False:
+            if one.row.time_utc >= before_utc:
+                break
+            old = place
+    return list(found[:old])

@@ -19,11 +19,12 @@ import msgspec
 from linegate_bundle.errors import OutputError
 from linegate_bundle.manifest import Verdict
 from linegate_runtime.keeping import Keeping
+from linegate_runtime.machine import clock_synced
 from linegate_runtime.part_row import Recorded
 from linegate_runtime.reason import Reason
 from linegate_runtime.record import DamagedRecordError, Entry, Record
 from linegate_runtime.record_rescue import move_aside
-from linegate_runtime.record_upkeep import enrol, remove_oldest
+from linegate_runtime.record_upkeep import enrol, lost, remove_oldest
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ _RETRY_S = 0.2
 """So soon a disk that failed is tried again."""
 
 _OVERDUE_S = 1.0
-"""A disk that has not taken a part for so long counts as failing."""
+"""A disk that has not taken a part for so long after it should have, counts as failing."""
 
 _NOTE_S = 1.0
 """Places of sinks are written with the next parts, and alone after so long without any."""
@@ -43,7 +44,7 @@ _SLICE = 200
 """Old rows are removed so many at a time, a few milliseconds of work."""
 
 _LOOK_S = 10.0
-"""So often it is looked whether anything is too old, and after how many commits to its size."""
+"""So often it is looked whether anything is too old."""
 
 _REPEAT_S = 10.0
 """The same complaint is logged again after so long only."""
@@ -106,6 +107,8 @@ class Recorder:
         """Take a part; returns at once."""
         with self._changed:
             self._waiting.append(entry)
+            if len(self._waiting) > _MOST_WAITING:  # the disk hangs; the line is not ready
+                self._waiting.popleft()
             if self._taken_at is None:
                 self._taken_at = time.monotonic()
             self._changed.notify()
@@ -141,8 +144,9 @@ class Recorder:
     def problem(self) -> str | None:
         """Why nothing can be recorded just now, as a sentence; None if it can."""
         since = self._taken_at
-        if self._failure is None and since is not None and time.monotonic() - since > _OVERDUE_S:
-            return f"{self._record.path}: the disk has not taken a part for over {_OVERDUE_S:g} s"
+        limit_s = _OVERDUE_S + self._keeping.commit_within_s
+        if self._failure is None and since is not None and time.monotonic() - since > limit_s:
+            return f"{self._record.path}: the disk has not taken a part for over {limit_s:g} s"
         return self._failure
 
     @property
@@ -208,9 +212,9 @@ class Recorder:
                 self._open_again()
             with self._changed:
                 places, self._places = self._places, {}
-            if self._taken or places:
+            if self._taken or places or self._failure is not None:
                 self._commit(places)
-            self._remove_old()
+            self._keep_up()
         except OutputError as error:
             self._fail(error)
             with self._changed:
@@ -275,7 +279,22 @@ class Recorder:
             self._record, self._is_open = opened, True
         enrol(self._record, self._sinks)
         # A commit that failed may have reached the disk all the same.
-        self._taken = [entry for entry in self._taken if not self._record.has(entry.row.uuid)]
+        found = [self._record.find(entry.row.uuid) for entry in self._taken]
+        there = [one for one in found if one is not None]
+        self._taken = [entry for entry, one in zip(self._taken, found, strict=True) if one is None]
+        if there:
+            self._on_commit(Commit(there, time.monotonic_ns()))
+
+    def _keep_up(self) -> None:
+        """Remove what is old; that it cannot be is no reason to accept nothing."""
+        try:
+            self._remove_old()
+        except DamagedRecordError:
+            raise
+        except OutputError as error:
+            if self.alarm != str(error):
+                self.alarm = str(error)
+                _LOG.error("%s", error)
 
     def _remove_old(self) -> None:
         """Remove a few rows that are too many or too old, if there are such."""
@@ -283,11 +302,23 @@ class Recorder:
         most_bytes = keeping.most_bytes
         if most_bytes is not None and self._record.size_bytes > most_bytes:
             remove_oldest(self._record, _SLICE)
-        if keeping.keep_days is not None and time.monotonic() >= self._look_at:
+            self._tell_of_losses()
+        # A clock that nobody sets may be wrong by years, and what was removed does not come back.
+        is_due = keeping.keep_days is not None and time.monotonic() >= self._look_at
+        if keeping.keep_days is not None and is_due and clock_synced() is not False:
             limit = dt.datetime.now(dt.UTC) - dt.timedelta(days=keeping.keep_days)
             before = limit.isoformat(timespec="milliseconds").replace("+00:00", "Z")
             if remove_oldest(self._record, _SLICE, before) < _SLICE:
                 self._look_at = time.monotonic() + _LOOK_S
+
+    def _tell_of_losses(self) -> None:
+        for sink, count in lost(self._record).items():
+            text = (
+                f"output {sink}: {count} part(s) were removed from the full record before it got "
+                "them; give [record] more max_mb, or see why it takes none"
+            )
+            if text != self.alarm:
+                self.alarm = text
 
 
 def _overridden(entry: Entry) -> Entry:

@@ -166,7 +166,7 @@ def test_another_database_is_refused_and_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no database " * 100)
-    with pytest.raises(OutputError, match="expected a record of linegate: file is not a database"):
+    with pytest.raises(OutputError, match="expected a record of linegate; .*: file is not a database"):
         Record(path)
     assert path.read_text() == "no database " * 100
 
@@ -330,3 +330,40 @@ def test_a_path_with_marks_that_mean_something_in_an_address_is_taken_as_it_is(
         (part,) = append(record, row(1))
     assert path.is_file()
     assert read(path) == [part.row]
+
+
+def test_two_lines_cannot_write_to_one_record(tmp_path: Path) -> None:
+    path = tmp_path / "record.sqlite"
+    with Record(path) as first:
+        with pytest.raises(OutputError, match="that no other line writes to; give each a file"):
+            Record(path)
+        append(first, row(1))
+    with Record(path) as second:
+        append(second, row(2))
+    assert [one.part for one in read(path)] == [1, 2]
+
+
+def test_rows_whose_clock_nobody_set_go_with_what_is_surely_old(tmp_path: Path) -> None:
+    limit = "2026-06-01T00:00:00.000Z"
+
+    def at(part: int, time_utc: str, *, synced: bool) -> PartRow:
+        return msgspec.structs.replace(row(part), time_utc=time_utc, clock_synced=synced)
+
+    with Record(tmp_path / "record.sqlite") as record:
+        append(record, at(1, "1970-01-01T00:00:01.000Z", synced=False))
+        assert remove_oldest(record, 100, limit) == 0
+        append(record, at(2, "2026-05-01T00:00:00.000Z", synced=True))
+        append(record, at(3, "1970-01-01T00:00:02.000Z", synced=False))
+        append(record, at(4, "2026-07-01T00:00:00.000Z", synced=True))
+        assert remove_oldest(record, 100, limit) == 2
+        assert [one.row.part for one in record.rows()] == [3, 4]
+
+
+def test_a_sink_that_is_left_out_of_the_configuration_is_named_with_what_it_misses(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Record(tmp_path / "record.sqlite") as record:
+        enrol(record, ["mqtt"])
+        append(record, row(1), row(2))
+        enrol(record, [])
+    assert "output mqtt is not configured any more; 2 part(s)" in caplog.text

@@ -1,9 +1,11 @@
 """The recorder: grouped commits, disks that fail and come back, old rows that go."""
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from linegate_bundle.errors import OutputError
 from linegate_bundle.manifest import Verdict
 from linegate_runtime.keeping import Keeping
-from linegate_runtime.part_row import PartRow
+from linegate_runtime.part_row import PartRow, Recorded
 from linegate_runtime.reason import Reason
 from linegate_runtime.record import Access, Entry, Record
 from linegate_runtime.record_upkeep import waiting
@@ -191,11 +193,76 @@ def test_the_oldest_rows_go_when_there_are_too_many(tmp_path: Path, recorder_on:
     assert (tmp_path / "record.sqlite").stat().st_size < 2_000_000
 
 
-def test_rows_that_are_too_old_go(tmp_path: Path, recorder_on: Open) -> None:
+def test_rows_that_are_too_old_go(
+    tmp_path: Path, recorder_on: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linegate_runtime.recorder.clock_synced", lambda: True)
     with Record(tmp_path / "record.sqlite") as record:
         record.append([Entry(row(part)) for part in range(1, 11)])  # of January
     recorder_on(keeping=Keeping(keep_days=1.0))
     assert wait_until(lambda: len(rows_in(tmp_path)) == 1, 5.0)
+
+
+def test_a_record_that_is_removed_while_the_line_runs_is_begun_anew_and_nothing_accepted_unseen(
+    tmp_path: Path, recorder_on: Open, commits: list[Commit]
+) -> None:
+    recorder = recorder_on()
+    recorder.put(Entry(accepted(1)))
+    recorder.flush()
+    for path in tmp_path.glob("record.sqlite*"):
+        path.unlink()
+    recorder.put(Entry(accepted(2)))
+    recorder.flush(3.0)
+    assert [(one.part, one.verdict) for one in rows_in(tmp_path)] == [(2, Verdict.REJECT)]
+    told = [part.row for commit in commits for part in commit.parts]
+    assert [(row.part, row.reason) for row in told] == [(1, Reason.VOTE), (2, Reason.OVERRIDE)]
+
+
+def test_a_part_that_reached_the_disk_by_a_commit_that_failed_is_told_of_all_the_same(
+    tmp_path: Path, recorder_on: Open, commits: list[Commit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = recorder_on()
+    append = Record.append
+
+    def fails_once(self: Record, *given: Any) -> list[Recorded]:
+        append(self, *given)
+        monkeypatch.setattr(Record, "append", append)
+        raise OutputError("the sync failed")
+
+    monkeypatch.setattr(Record, "append", fails_once)
+    one = accepted(1)
+    recorder.put(Entry(one))
+    recorder.flush(3.0)
+    assert rows_in(tmp_path) == [one]
+    assert [part.row for commit in commits for part in commit.parts] == [one]
+    assert recorder.problem is None
+
+
+def test_old_rows_that_cannot_be_removed_are_an_alarm_and_no_reason_to_accept_nothing(
+    tmp_path: Path, recorder_on: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linegate_runtime.recorder.clock_synced", lambda: True)
+    with Record(tmp_path / "record.sqlite") as record:
+        record.append([Entry(row(part)) for part in range(1, 4)])
+    with contextlib.closing(sqlite3.connect(tmp_path / "record.sqlite")) as database, database:
+        database.execute("UPDATE parts SET verdict = 'maybe' WHERE part = 1")
+    recorder = recorder_on(keeping=Keeping(keep_days=1.0))
+    recorder.put(Entry(row(9)))
+    recorder.flush()
+    assert wait_until(lambda: "maybe" in str(recorder.alarm), 3.0)
+    assert recorder.problem is None
+    assert recorder.depth == 0
+
+
+def test_a_clock_that_nobody_sets_removes_nothing(
+    tmp_path: Path, recorder_on: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linegate_runtime.recorder.clock_synced", lambda: False)
+    with Record(tmp_path / "record.sqlite") as record:
+        record.append([Entry(row(part)) for part in range(1, 4)])
+    recorder_on(keeping=Keeping(keep_days=1.0))
+    time.sleep(1.5)
+    assert len(rows_in(tmp_path)) == 3
 
 
 def test_what_cannot_be_recorded_at_the_end_is_said(tmp_path: Path, commits: list[Commit]) -> None:

@@ -365,9 +365,9 @@ def test_options_that_do_not_go_together_are_named(
 def test_a_gate_before_the_deadline_is_named() -> None:
     gate = GpioGate(options(delay_s=1.0))
     try:
-        assert gate.check(1.0) == {}
-        message = gate.check(2.0)["delay_s"]
-        assert "deadline_s, 2, got 1:" in message
+        assert gate.check(1.0, 0.0) == {}
+        message = gate.check(1.5, 0.5)["delay_s"]
+        assert "deadline_s and commit_within_s, 2 together, got 1:" in message
     finally:
         gate.close()
 

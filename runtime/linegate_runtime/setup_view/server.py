@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from linegate_bundle.errors import OutputError
-from linegate_runtime.bounded_server import BoundedServer, is_loopback
+from linegate_runtime.bounded_server import BoundedServer
+from linegate_runtime.host_port import is_loopback
 from linegate_runtime.setup_view.page import PAGE
 
 _BOUNDARY = "linegate"

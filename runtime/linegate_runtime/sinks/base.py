@@ -159,11 +159,12 @@ class Gate(Output[OptionsT]):
         """
         return 0.0
 
-    def check(self, deadline_s: float) -> Mapping[str, str]:
-        """Return what does not go with the line's deadline, by key as sentences.
+    def check(self, deadline_s: float, commit_within_s: float) -> Mapping[str, str]:
+        """Return what does not go with the line's deadlines, by key as sentences.
 
         Args:
             deadline_s: from a part's begin to the time when it surely has its verdict.
+            commit_within_s: from there until it is written to disk.
         """
-        del deadline_s
+        del deadline_s, commit_within_s
         return {}

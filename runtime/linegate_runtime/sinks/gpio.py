@@ -115,6 +115,7 @@ class GpioGate(Gate[GpioOptions]):
         self._rests_until_ns = 0
         self._problem: str | None = None
         self._late = _LateLog()
+        self._warned_at = -math.inf
         self._closed = threading.Event()
         guard = self._start()
         self._thread = threading.Thread(
@@ -125,13 +126,26 @@ class GpioGate(Gate[GpioOptions]):
     def beat(self) -> None:
         """See :meth:`Gate.beat`."""
         now_ns = time.monotonic_ns()
-        if now_ns - self._beat_ns >= self._beat_gap_ns:
+        gap_ns = now_ns - self._beat_ns
+        if gap_ns >= self._beat_gap_ns:
+            if self._beat_ns and gap_ns > self._setup.plan.dead_after_ns:
+                self._warn_of_silence(gap_ns)
             self._beat_ns = now_ns
             with self._lock:
                 if self._guard is not None:
                     self._beats += 1
                     # One that finds no room is missed: the guard stands still then.
                     self._guard.send(encode(Beat(now_ns)))
+
+    def _warn_of_silence(self, gap_ns: int) -> None:
+        if time.monotonic() - self._warned_at < _WARN_PERIOD_S:
+            return
+        self._warned_at = time.monotonic()
+        _LOG.warning(
+            "the gpio gate accepted nothing for a while: the line was silent for %.0f ms; expected "
+            "less than dead_after_s, so let that be longer than the model takes",
+            gap_ns / 1e6,
+        )
 
     def expect(self, uuid: str, begun_ns: int, *, is_accepted: bool) -> None:
         """See :meth:`Gate.expect`."""
@@ -171,15 +185,24 @@ class GpioGate(Gate[GpioOptions]):
             return 0.0
         return (self._options.delay_s or 0.0) + self._options.width_s
 
-    def check(self, deadline_s: float) -> Mapping[str, str]:
+    def check(self, deadline_s: float, commit_within_s: float) -> Mapping[str, str]:
         """See :meth:`Gate.check`."""
         delay_s = self._options.delay_s
-        if delay_s is None or delay_s >= deadline_s:
+        if delay_s is None:
+            limit_s = CONFIRM_LIMIT_NS / 1e9
+            if commit_within_s < limit_s:
+                return {}
+            return {
+                "delay_s": f"expected commit_within_s of [record] below {limit_s:g} without a "
+                f"delay, got {commit_within_s:g}: no acceptance would be on record in time"
+            }
+        needed_s = deadline_s + commit_within_s
+        if delay_s >= needed_s:
             return {}
         return {
-            "delay_s": f"expected at least the line's deadline_s, {deadline_s:g}, got {delay_s:g}: "
-            "a part could pass the gate before its verdict; lower deadline_s in [verdict], or "
-            "move the gate further along the belt"
+            "delay_s": f"expected at least the line's deadline_s and commit_within_s, {needed_s:g} "
+            f"together, got {delay_s:g}: a part could pass the gate before its verdict is on "
+            "record; lower deadline_s in [verdict], or move the gate further along the belt"
         }
 
     def close(self) -> None:

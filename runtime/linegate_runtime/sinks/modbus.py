@@ -119,7 +119,7 @@ class ModbusSink(Sink[ModbusOptions]):
             raise ConfigError("; ".join(f"{key}: {text}" for key, text in problems.items()))
         _import_pymodbus()
         self._options = options
-        self._acknowledged = 0
+        self._acknowledged = ""
         if options.handshake:
             # One at a time, so that a restart repeats one at most.
             self.batch = 1  # type: ignore[misc]
@@ -140,10 +140,10 @@ class ModbusSink(Sink[ModbusOptions]):
             self._pass_on(None)
             return
         for part in parts:
-            if part.number > self._acknowledged:
+            if part.row.uuid != self._acknowledged:
                 self._presentation.present([part], time.monotonic_ns())
                 self._pass_on(counter_of(part.number))
-                self._acknowledged = part.number
+                self._acknowledged = part.row.uuid
 
     def show(self, state: LineState) -> None:
         """See :meth:`Sink.show`."""

@@ -5,6 +5,7 @@ verdict, nor one of a line that cannot see: then it is shown as withheld, which 
 stays so until the next verdict, for one that comes back could be taken for another part's.
 """
 
+import collections
 import threading
 from collections.abc import Sequence
 from typing import Annotated
@@ -36,6 +37,9 @@ REASON_CODES = {
 
 WITHHELD = 6
 """The reason's number of a verdict that is not to be acted upon, see :class:`Shown`."""
+
+_RECENT = 256
+"""So many of the last verdicts are known again when they are told once more."""
 
 Seconds = Annotated[float, msgspec.Meta(gt=0.0, le=3600.0)]
 
@@ -82,6 +86,7 @@ class Presentation:
         self._is_withheld = False
         self._counts = dict.fromkeys(VERDICT_CODES, 0)
         self._counted = 0
+        self._recent: collections.deque[str] = collections.deque(maxlen=_RECENT)
 
     def present(self, parts: Sequence[Recorded], now_ns: int) -> None:
         """Count verdicts and show the newest of them; those that have come before change nothing.
@@ -92,9 +97,12 @@ class Presentation:
         """
         with self._lock:
             for part in parts:
-                if part.number > self._counted:
+                uuid = part.row.uuid
+                # Of a record that was begun anew the numbers begin anew.
+                if part.number > self._counted or uuid not in self._recent:
                     self._counted = part.number
                     self._counts[part.row.verdict] += 1
+                    self._recent.append(uuid)
             newest = parts[-1]
             if self._part is None or newest.row.uuid != self._part.row.uuid:
                 self._part, self._is_withheld = newest, False

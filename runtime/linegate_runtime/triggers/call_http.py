@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import msgspec
 
 from linegate_bundle.errors import ConfigError
-from linegate_runtime.bounded_server import BoundedServer, is_loopback
+from linegate_runtime.bounded_server import BoundedServer
+from linegate_runtime.host_port import is_loopback
 from linegate_runtime.triggers.call_desk import CallDesk, Front
 
 _MOST_CALLS = 16

@@ -7,13 +7,13 @@ at ``TOPIC/inspect/availability``, retained.
 
 import logging
 import socket
+import ssl
 import threading
 
 import msgspec
 
 from linegate_runtime.host_port import HostPort
 from linegate_runtime.mqtt_link import Broker, Keeper, Message, import_paho
-from linegate_runtime.security import tls_context
 from linegate_runtime.triggers.call_desk import CallDesk, Front
 
 _LOG = logging.getLogger(__name__)
@@ -31,14 +31,14 @@ class BrokerLogin(msgspec.Struct, frozen=True, kw_only=True):
         place: of the broker.
         topic: of the line.
         user, password: to log in; None as nobody.
-        tls: whether to talk through TLS, with the system's authorities.
+        tls: None talks in the clear.
     """
 
     place: HostPort
     topic: str
     user: str | None = None
     password: bytes | None = None
-    tls: bool = False
+    tls: ssl.SSLContext | None = None
 
 
 class MqttFront(Front):
@@ -96,7 +96,7 @@ def _broker(login: BrokerLogin) -> Broker:
         client_id=f"linegate-{socket.gethostname()}-{login.topic}-inspect"[:128],
         user=login.user,
         password=login.password,
-        tls=tls_context(None, None, None) if login.tls else None,
+        tls=login.tls,
         keep_alive_s=_KEEP_ALIVE_S,
         timeout_s=_TIMEOUT_S,
         welcome=(Message(availability, b"online", is_retained=True),),

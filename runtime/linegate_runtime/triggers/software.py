@@ -14,7 +14,7 @@ from linegate_runtime import host_port
 from linegate_runtime.geometry import Box
 from linegate_runtime.host_port import HostPort
 from linegate_runtime.part_row import Recorded
-from linegate_runtime.security import read_secret
+from linegate_runtime.security import read_secret, tls_context
 from linegate_runtime.triggers.base import (
     Begun,
     CountedOptions,
@@ -43,7 +43,8 @@ class SoftwareOptions(CountedOptions, frozen=True, kw_only=True):
         topic: of the line at the broker.
         user: to log in at the broker; None logs in as nobody.
         password_file: file with the user's password alone in it.
-        tls: talk to the broker through TLS; its certificate must be right for the system.
+        tls: talk to the broker through TLS; then its certificate must be right.
+        ca: file with the authorities to trust, PEM; None trusts those of the system.
         answer_within_s: a call that has no verdict on record by then is answered with a
             rejection. More than ``deadline_s`` of ``[verdict]``, so that late parts are answered
             with their row.
@@ -56,6 +57,7 @@ class SoftwareOptions(CountedOptions, frozen=True, kw_only=True):
     user: str | None = None
     password_file: Path | None = None
     tls: bool = False
+    ca: Path | None = None
     answer_within_s: Annotated[float, msgspec.Meta(gt=0.0, le=3600.0)] = 3.0
 
 
@@ -77,7 +79,8 @@ class SoftwareTrigger(Trigger[SoftwareOptions]):
         self._shown = 0
         self._clerk = Clerk()
 
-        place = (options.listen, options.broker, options.topic)
+        # Who differs in more than frames cannot share it, and finds the port taken.
+        place = msgspec.structs.replace(options, frames=None)
         self._desk = open_desk(
             place, options.answer_within_s, lambda desk: _open_fronts(options, desk)
         )
@@ -139,7 +142,7 @@ def _open_fronts(options: SoftwareOptions, desk: CallDesk) -> list[Front]:
                 topic=options.topic,
                 user=options.user,
                 password=read_secret(None, options.password_file),
-                tls=options.tls,
+                tls=tls_context(options.ca, None, None) if options.tls else None,
             )
             fronts.append(MqttFront(login, desk))
     except BaseException:
