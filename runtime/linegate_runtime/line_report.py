@@ -28,6 +28,20 @@ class Histogram(msgspec.Struct):
         self.sum_ms += duration_ms
 
 
+class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a sink does.
+
+    Attributes:
+        name: of the sink.
+        problem: why it takes nothing just now, as a sentence; None if it does.
+        waiting: how many parts it has not got yet.
+    """
+
+    name: str
+    problem: str | None
+    waiting: int
+
+
 class CameraReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a camera does.
 

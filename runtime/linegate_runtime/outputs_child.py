@@ -18,7 +18,7 @@ from typing import Any
 from linegate_bundle.errors import ConfigError, LinegateError, OutputError
 from linegate_runtime.courier import Courier
 from linegate_runtime.feed import Feed
-from linegate_runtime.line_report import LineReport
+from linegate_runtime.line_report import LineReport, SinkReport
 from linegate_runtime.logs import set_up_log
 from linegate_runtime.outputs_protocol import (
     Alive,
@@ -29,9 +29,7 @@ from linegate_runtime.outputs_protocol import (
     Pulse,
     Refused,
     Setup,
-    SinkReport,
     SinkSetup,
-    SinksReport,
     receive_as_child,
     send,
     typed_options,
@@ -45,7 +43,6 @@ STUCK_S = 0.25
 
 _TICK_S = 0.05
 _SHOW_S = 0.1
-_REPORT_S = 0.5
 
 _DRAIN_S = 0.5
 """So long a line that ends waits for what can be delivered at once."""
@@ -142,7 +139,7 @@ class Outputs:
             self._server.close()
 
     def _tick(self) -> None:
-        show_at = report_at = 0.0
+        show_at = 0.0
         while not self._is_over.wait(_TICK_S):
             self._tell(Alive())
             now = time.monotonic()
@@ -151,14 +148,11 @@ class Outputs:
                 state = self.state
                 for courier in self._couriers:
                     courier.sink.show(state)
-            if now >= report_at:
-                report_at = now + _REPORT_S
-                self._tell(SinksReport(sinks=self.sinks))
 
     def _note_place(self, sink: str, record: str, number: int) -> None:
         self._tell(Delivered(sink=sink, record=record, number=number))
 
-    def _tell(self, message: Delivered | Alive | SinksReport) -> None:
+    def _tell(self, message: Delivered | Alive) -> None:
         with self._sending:
             send(self._connection, message)
 

@@ -22,8 +22,6 @@ from linegate_runtime.outputs_protocol import (
     Pulse,
     Refused,
     Setup,
-    SinkReport,
-    SinksReport,
     receive_as_parent,
     send,
 )
@@ -57,9 +55,6 @@ class OutputsProcess:
             called in a thread of this.
         is_over: asked again and again while the sinks are being opened; then it is not waited.
 
-    Attributes:
-        sinks: how the sinks do, by name.
-
     Raises:
         ConfigError: a sink cannot be opened; all that cannot.
         OutputError: the process cannot be started.
@@ -74,7 +69,6 @@ class OutputsProcess:
         self._setup = setup
         self._on_place = on_place
         self._places = {sink.name: (sink.record, sink.place) for sink in setup.sinks}
-        self.sinks: dict[str, SinkReport] = {}
         self._lock = threading.Lock()
         self._is_closing = threading.Event()
         self._problem: str | None = None
@@ -207,8 +201,6 @@ class OutputsProcess:
             if isinstance(message, Delivered):
                 self._places[message.sink] = (message.record, message.number)
                 self._on_place(message.sink, message.record, message.number)
-            elif isinstance(message, SinksReport):
-                self.sinks = {sink.name: sink for sink in message.sinks}
             elif isinstance(message, Opened):
                 self._connection.settimeout(_SILENT_S)
                 self._problem = None

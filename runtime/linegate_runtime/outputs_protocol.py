@@ -103,28 +103,8 @@ class Alive(Message, frozen=True, kw_only=True):
     """Child to parent, about twenty times a second."""
 
 
-class SinkReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a sink does.
-
-    Attributes:
-        name: of the sink.
-        problem: why it takes nothing just now, as a sentence; None if it does.
-        waiting: how many rows it has not got yet.
-    """
-
-    name: str
-    problem: str | None
-    waiting: int
-
-
-class SinksReport(Message, frozen=True, kw_only=True):
-    """Child to parent, about twice a second: how the sinks do."""
-
-    sinks: tuple[SinkReport, ...]
-
-
 ToChild = Setup | Pulse | Committed | Goodbye
-ToParent = Opened | Refused | Delivered | Alive | SinksReport
+ToParent = Opened | Refused | Delivered | Alive
 
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 _TO_CHILD: "msgspec.json.Decoder[ToChild]" = msgspec.json.Decoder(ToChild)

@@ -1,7 +1,9 @@
 """A real line with a gate: whatever dies or hangs, nothing is accepted soon after."""
 
+import contextlib
 import itertools
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -68,3 +70,26 @@ def test_only_what_is_on_record_is_accepted(tmp_path: Path, bundle_path: Path) -
     with Record(tmp_path / "gated.sqlite", Access.READ) as record:
         accepted = [one.row for one in record.rows() if one.row.verdict == "accept"]
     assert 10 < len(begins) <= len(accepted)
+
+
+def test_a_disk_without_room_brings_the_gate_to_its_safe_state_until_there_is_room_again(
+    tmp_path: Path, bundle_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk is a tmpfs, for which this test must be root")
+    try:
+        with gated_line(disk, bundle_path, "accept") as (_, observer):
+            filler = disk / "filler"
+            with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+            full_ns = time.monotonic_ns()
+            assert observer.time_to_safe_ms(full_ns, stays_ms=500.0) < 1000
+            filler.unlink()
+            free_ns = time.monotonic_ns()
+            wait_for(lambda: any(s.ns > free_ns and not s.is_safe for s in observer.sights()))
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
