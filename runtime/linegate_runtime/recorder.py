@@ -276,6 +276,8 @@ class Recorder:
         with self._changed:
             if opened.chain.record != self._record.chain.record:
                 self._places = {}
+                # One that was damaged has told so.
+                self.alarm = self.alarm or f"a new record was begun: {self._failure}"
             self._record, self._is_open = opened, True
         enrol(self._record, self._sinks)
         # A commit that failed may have reached the disk all the same.

@@ -216,6 +216,7 @@ def test_a_record_that_is_removed_while_the_line_runs_is_begun_anew_and_nothing_
     assert [(one.part, one.verdict) for one in rows_in(tmp_path)] == [(2, Verdict.REJECT)]
     told = [part.row for commit in commits for part in commit.parts]
     assert [(row.part, row.reason) for row in told] == [(1, Reason.VOTE), (2, Reason.OVERRIDE)]
+    assert "a new record was begun" in str(recorder.alarm)
 
 
 def test_a_part_that_reached_the_disk_by_a_commit_that_failed_is_told_of_all_the_same(
