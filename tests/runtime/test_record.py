@@ -166,7 +166,7 @@ def test_another_database_is_refused_and_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no database " * 100)
-    with pytest.raises(OutputError, match="expected a record of linegate; .*: file is not a database"):
+    with pytest.raises(OutputError, match=r"expected a record of .*: file is not a database"):
         Record(path)
     assert path.read_text() == "no database " * 100
 
