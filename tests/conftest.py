@@ -3,9 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support import tiny_bundle
+
+# How long something takes here depends on who else uses the machine, and is no pass or fail.
+hypothesis.settings.register_profile(
+    "linegate", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("linegate")
 
 
 @pytest.fixture(autouse=True, scope="session")
