@@ -6,10 +6,8 @@ hash, see :mod:`linegate_runtime.record_schema`.
 
 import contextlib
 import enum
-import fcntl
 import os
 import sqlite3
-import urllib.parse
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import msgspec
 
 from linegate_bundle.errors import OutputError
+from linegate_runtime import record_file
 from linegate_runtime.part_row import PartRow, Recorded
 from linegate_runtime.record_schema import (
     APPLICATION_ID,
@@ -114,9 +113,11 @@ class Record:
             raise OutputError(f"{path}: expected a record, there is no such file")
         if not path.parent.is_dir():
             raise OutputError(f"{path}: expected an existing folder {path.parent}; make it first")
+        is_read = access is Access.READ
+        address = (record_file.address_for_reading if is_read else record_file.address_of)(path)
         try:
             self._database = sqlite3.connect(
-                _address(path, access),
+                address,
                 timeout=_BUSY_TIMEOUT_S,
                 isolation_level=None,
                 check_same_thread=False,
@@ -129,9 +130,9 @@ class Record:
             self._prepare(access)
             # Not sooner: beside what was named by mistake nothing is to be left.
             if access is Access.WRITE and str(path) != _IN_MEMORY:
-                self._lock = _lock(path)
+                self._lock = record_file.lock(path)
             self._chain = self._read_chain()
-            self._place = _place_of(path)
+            self._place = record_file.place_of(path)
         except sqlite3.Error as error:
             self.close()
             raise self._failure(
@@ -169,7 +170,7 @@ class Record:
                     (number, sink, number),
                 )
         self._chain = chain
-        if _place_of(self.path) != self._place:
+        if record_file.place_of(self.path) != self._place:
             raise OutputError(
                 f"{self.path}: {what}: the file was removed or replaced while the line wrote to it"
             )
@@ -360,47 +361,3 @@ class Record:
 
 ROWS = _SELECT
 """How a query for :meth:`Record.select` begins."""
-
-
-def _lock(path: Path) -> int:
-    """Keep others from writing to the same record; return what holds the lock until closed.
-
-    A file of its own, for SQLite lets its own locks go when any descriptor of a file is closed.
-
-    Raises:
-        OutputError: another line writes to it, or nothing can be written there.
-    """
-    try:
-        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written to: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise OutputError(
-            f"{path}: expected a record that no other line writes to; give each a file of its own"
-        ) from error
-    return descriptor
-
-
-def _place_of(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another one of its name."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - asked for each part
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _address(path: Path, access: Access) -> str:
-    """Return what SQLite is to open.
-
-    A record that nobody writes to can be read where nothing can be written, such as on a medium
-    that was handed over; SQLite must be told that it does not change, or it would begin a log.
-    """
-    address = f"file:{urllib.parse.quote(str(path))}"
-    is_still = not path.with_name(f"{path.name}-wal").exists()
-    if access is Access.READ and is_still and not os.access(path.parent, os.W_OK):
-        return f"{address}?immutable=1"
-    return address

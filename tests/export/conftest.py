@@ -5,8 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
+# On a busy machine a first call takes longer than any deadline that would be worth having.
+hypothesis.settings.register_profile(
+    "export", parent=hypothesis.settings.get_profile("linegate"), deadline=None
+)
+hypothesis.settings.load_profile("export")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _FOREIGN_WARNINGS = ("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",)

@@ -326,36 +326,6 @@ def test_a_plug_in_refuses_options_of_another(tmp_path: Path) -> None:
     assert "line 8: [[sink]] 1 path: unknown key; valid are: name" in str(caught.value)
 
 
-def test_mistakes_of_all_outputs_are_named_at_once_and_secrets_not_at_all(tmp_path: Path) -> None:
-    config = load(
-        tmp_path,
-        '[camera]\naddress = "x"\n'
-        '[[sink]]\nkind = "http"\nurl = "ftp://host/"\npayload = "{verdict} {weight}"\n'
-        '[[sink]]\nkind = "mqtt"\naddress = "host"\ntopic = "a/#"\npassword = "hush"\n'
-        '[[sink]]\nkind = "gpio"\npin = 17\nmode = "reject"\n'
-        '[[sink]]\nkind = "modbus"\n'
-        '[[sink]]\nkind = "csv"\npath = "a.csv"\ncolour = "red"\n'
-        '[[sink]]\nkind = "csv"\npath = "b.csv"\n'
-        '[[sink]]\nkind = "csv"\npath = "c.csv"\n',
-    )
-    with pytest.raises(ConfigError) as caught:
-        config.check_plugins()
-    text = str(caught.value)
-    for said in (
-        "line 5: [[sink]] 1 url: expected",
-        "line 6: [[sink]] 1 payload: expected",
-        "weight",
-        "line 10: [[sink]] 2 topic: expected a topic without the wildcards",
-        "[[sink]] 2 password: expected a user with it",
-        "[[sink]] 3 heartbeat_pin: expected a pin in mode",
-        "[[sink]] 4",
-        "[[sink]] 5 colour: unknown key; valid are: name, path, max_mb, keep",
-        "[[sink]] 7 name: expected a name of its own for each sink, 'csv' is taken",
-    ):
-        assert said in text, (said, text)
-    assert "hush" not in text
-
-
 def test_a_secret_of_the_wrong_type_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, '[camera]\naddress = ["http://user:secret@camera/"]\nfps = "secret"\n')

@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from linegate_bundle.atomic import sync_folder
 from linegate_bundle.errors import OutputError
 
 _LOG = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ class RowFile:
             os.ftruncate(file, 0)
             self._size = 0
             self._write(file, self._header)
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         return file
 
     def _is_torn_header(self, start: bytes) -> bool:
@@ -186,7 +187,7 @@ class RowFile:
             now = max(now, max(others) + dt.timedelta(microseconds=1))
         name = f"{self._path.stem}-{now.strftime(_TIME)}{self._path.suffix}"
         self._path.rename(self._path.with_name(name))
-        _sync_folder(self._path.parent)
+        sync_folder(self._path.parent)
         _LOG.info("%s: renamed to %s, since %s", self._path, name, reason)
         for _, path in sorted(self._renamed().items())[: -self._keep]:
             try:
@@ -206,12 +207,3 @@ class RowFile:
                     time = dt.datetime.strptime(match[1], _TIME).replace(tzinfo=dt.UTC)
                     found[time] = path
         return found
-
-
-def _sync_folder(folder: Path) -> None:
-    """Wait until names in a folder are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
