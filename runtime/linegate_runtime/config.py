@@ -30,6 +30,16 @@ T = TypeVar("T", bound=msgspec.Struct)
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
+class RootTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands at the head of the file, before any table.
+
+    Attributes:
+        bundle: what judges; None if the command line says so, or nothing is judged.
+    """
+
+    bundle: Path | None = None
+
+
 class CameraTable(SourceOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[camera]``: what its source is to open, how it is checked, and its name.
 
@@ -203,8 +213,12 @@ class CameraConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Everything that ``linegate run`` needs to know besides the bundle."""
+    """Everything that ``linegate run`` needs to know.
 
+    The bundle may be None: not every command needs one.
+    """
+
+    bundle: Path | None
     cameras: tuple[CameraConfig, ...]
     engine: EngineTable
     verdict: VerdictOptions

@@ -2,6 +2,8 @@
 
 runtime/README.md shows a file with everything. In short::
 
+    bundle = "cells.linegate"    # or as an argument of the command; paths are relative to this file
+
     [camera]                     # or [[camera]], each with a name, for several
     address = "http://192.168.1.20/stream.mjpg"
 
@@ -13,7 +15,7 @@ runtime/README.md shows a file with everything. In short::
 
     [trigger]                    # of a camera its own: [camera.trigger], of a region likewise
     kind = "presence"
-    empty = "empty.png"          # paths are relative to this file
+    empty = "empty.png"
 
 Nothing here needs numpy or OpenCV, so that the cameras can be opened at once.
 """
@@ -39,6 +41,7 @@ from linegate_runtime.config import (
     RecordTable,
     RegionConfig,
     RegionTable,
+    RootTable,
     RunConfig,
     plugin_problems,
     source_problems,
@@ -68,6 +71,7 @@ class Overrides:
     camera: str | None = None
     source: str | None = None
     region: Box | None = None
+    bundle: Path | None = None
     trigger: str | None = None
     empty: Path | None = None
     part_size: Size | None = None
@@ -103,11 +107,13 @@ class _Reader:
 
     def read(self) -> RunConfig:
         root, problems = self._root, self._problems
+        heads = set(RootTable.__struct_fields__)
         problems += [
-            root.problem(key, f"unknown table; valid are: {', '.join(_TABLES)}")
+            root.problem(key, f"unknown; valid are: {', '.join([*sorted(heads), *_TABLES])}")
             for key in root.values
-            if key not in _TABLES
+            if key not in {*heads, *_TABLES}
         ]
+        head = root.without(*(root.values.keys() - heads)).read(RootTable, problems)
         cameras = self._cameras()
         engine = root.child("engine", problems).read(EngineTable, problems)
         verdict = root.child("verdict", problems).read(VerdictOptions, problems)
@@ -118,13 +124,21 @@ class _Reader:
             problems.append(root.child("metrics", problems).problem("listen", text))
         sinks = [self._plugin(table, None, SINKS) for table in root.children("sink", problems)]
         problems += _check_engine(root, engine)
-        if problems or engine is None or verdict is None or record is None or metrics is None:
+        if (
+            problems
+            or head is None
+            or engine is None
+            or verdict is None
+            or record is None
+            or metrics is None
+        ):
             # What else is wrong is said now too, though it takes loading the plug-ins.
             problems += plugin_problems(self._plugins)
             problems += source_problems([camera for camera in cameras if camera is not None])
             refuse(list(dict.fromkeys(problems)))
             raise TypeError("a table that cannot be read has problems")
         return RunConfig(
+            bundle=head.bundle,
             cameras=tuple(camera for camera in cameras if camera is not None),
             engine=engine,
             verdict=verdict,
@@ -251,6 +265,8 @@ def _are_different(names: Sequence[object]) -> bool:
 def _with_overrides(root: Table, overrides: Overrides, problems: list[str]) -> Table:
     """Put the command line's options over the tables of the file."""
     values = dict(root.values)
+    if overrides.bundle is not None:
+        values["bundle"] = str(overrides.bundle.absolute())
     tables = _tables(overrides, root)
     for name, options in tables.items():
         table = values.get(name, {})

@@ -24,6 +24,7 @@ from linegate_runtime.pictures import Pictures
 from linegate_runtime.record_rescue import open_record
 from linegate_runtime.recorder import Commit, Recorder
 from linegate_runtime.rows import Uuids
+from linegate_runtime.service_manager import ServiceManager
 from linegate_runtime.status import living_status
 from linegate_runtime.tally import Tally
 from linegate_runtime.triggers import Trigger
@@ -41,6 +42,7 @@ class Wishes:
         allow_looser: let the configuration be looser than the bundle's policy.
         is_stopped: asked again and again; ends the run once it says yes.
         is_reload_asked: asked again and again; the bundle is opened anew when it says yes.
+        manager: is told when the line is ready, and how it does.
     """
 
     limits: Limits = dataclasses.field(default_factory=Limits)
@@ -48,6 +50,7 @@ class Wishes:
     allow_looser: bool = False
     is_stopped: Callable[[], bool] = lambda: False
     is_reload_asked: Callable[[], bool] = lambda: False
+    manager: ServiceManager = dataclasses.field(default_factory=ServiceManager)
 
 
 def inspect_live(
@@ -70,7 +73,7 @@ def inspect_live(
     if wishes.json_lines:
         config = config.with_sink("jsonlines")
     with contextlib.ExitStack() as stack:
-        status = stack.enter_context(living_status())
+        status = stack.enter_context(living_status(wishes.manager))
         opener = JudgeOpener(path, config, Uuids().next(), allow_looser=wishes.allow_looser)
         judge = opener.open()
         stack.callback(judge.model.close)
@@ -87,12 +90,17 @@ def inspect_live(
             exchange=exchange,
             desk=desk,
             status=status,
+            manager=wishes.manager,
             is_stopped=wishes.is_stopped,
         )
         stack.callback(line.close)
         # What is there now stays; the collector need not look at it again and again.
         gc.freeze()
-        tally = line.run(wishes.limits)
+        wishes.manager.ready()
+        try:
+            tally = line.run(wishes.limits)
+        finally:
+            wishes.manager.stopping()
         for capture in captures:
             capture.close()
     _report(tally, captures, is_stopped=wishes.is_stopped())

@@ -25,6 +25,7 @@ from linegate_runtime.reason import Reason
 from linegate_runtime.record import Entry
 from linegate_runtime.recorder import Recorder
 from linegate_runtime.rows import RowMaker
+from linegate_runtime.service_manager import ServiceManager
 from linegate_runtime.sinks import LineState
 from linegate_runtime.status import Status
 from linegate_runtime.tally import Rate, Tally
@@ -96,6 +97,7 @@ class Line:
             decided by the one before.
         desk: where the verdicts go.
         status: shows people what happens.
+        manager: is told that the line is alive.
         is_stopped: asked again and again; ends the run once it says yes.
     """
 
@@ -107,6 +109,7 @@ class Line:
         exchange: Exchange,
         desk: Desk,
         status: Status,
+        manager: ServiceManager,
         is_stopped: Callable[[], bool],
     ) -> None:
         self.tally = desk.tally
@@ -117,6 +120,7 @@ class Line:
         self._judge = judge
         self._leaving: Judge | None = None
         self._status = status
+        self._manager = manager
         self._is_stopped = is_stopped
         self._rate = Rate()
         self._turn = 0
@@ -150,6 +154,7 @@ class Line:
                 break
             found = self._next_frame(min(left_s, _TICK_S), limits)
             looked_ns = time.monotonic_ns()
+            self._manager.beat()
             if found is not None:
                 found[0].sight.note(looked_ns)
             # Before the frame is judged: a camera that has just come back sees again.
@@ -324,7 +329,10 @@ class Line:
                 sum(station.capture.counts.restarts for station in self._stations),
                 machine.temperature_c(),
             )
-            self._status.show(self.tally.line(*now), self.tally.fields(*now))
+            text = self.tally.line(*now)
+            if self._reasons:
+                text += f" · nothing is accepted: {'; '.join(self._reasons)}"
+            self._status.show(text, {**self.tally.fields(*now), "reasons": self._reasons})
 
 
 def _camera_report(station: Station, now_ns: int) -> CameraReport:

@@ -1,4 +1,7 @@
-"""How a run tells people what it does: one living line in a terminal, log lines elsewhere."""
+"""How a run tells people what it does.
+
+One living line in a terminal, or in what the service manager shows; log lines elsewhere.
+"""
 
 import contextlib
 import logging
@@ -9,11 +12,13 @@ from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 from linegate_runtime.logs import is_json_wanted
+from linegate_runtime.service_manager import ServiceManager
 
 _LOG = logging.getLogger(__name__)
 
 _TERMINAL_PERIOD_S = 0.2
 _LOG_PERIOD_S = 10.0
+_MANAGER_PERIOD_S = 1.0
 
 
 class Status:
@@ -22,12 +27,17 @@ class Status:
     Args:
         stream: where the line lives if it is a terminal; the log is used if not, and where
             the log is for programs.
+        manager: if there is one, it is told instead of the log, which may be on a memory card
+            that wears out.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, manager: ServiceManager | None = None) -> None:
         self._stream = stream
         self._is_terminal = stream.isatty() and not is_json_wanted()
+        self._manager = manager or ServiceManager()
         self._period_s = _TERMINAL_PERIOD_S if self._is_terminal else _LOG_PERIOD_S
+        if self._manager.is_there:
+            self._period_s = _MANAGER_PERIOD_S
         self._due = time.monotonic() + self._period_s
         self._shown = ""
 
@@ -44,6 +54,9 @@ class Status:
             fields: the same for programs that read the log.
         """
         self._due = time.monotonic() + self._period_s
+        if self._manager.is_there:
+            self._manager.tell(text)
+            return
         if not self._is_terminal:
             _LOG.info("%s", text, extra={"fields": {"event": "status", **(fields or {})}})
             return
@@ -74,9 +87,13 @@ class ClearFirst(logging.Handler):
 
 
 @contextlib.contextmanager
-def living_status() -> Iterator[Status]:
-    """Give the status of a command; the log makes room for it and clears it at the end."""
-    status = Status(sys.stderr)
+def living_status(manager: ServiceManager | None = None) -> Iterator[Status]:
+    """Give the status of a command; the log makes room for it and clears it at the end.
+
+    Args:
+        manager: of the service that the command runs as, if it does.
+    """
+    status = Status(sys.stderr, manager)
     clear_first = ClearFirst(status)
     root = logging.getLogger()
     root.handlers.insert(0, clear_first)

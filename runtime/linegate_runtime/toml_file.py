@@ -174,10 +174,10 @@ class Table:
         return None if found else type_(**values)
 
     def _convert(self, value: object, type_: Any) -> Any:
-        def resolve(wanted: type, value: object) -> object:
+        def resolve(wanted: type, value: object) -> Path:
             if wanted is Path and isinstance(value, str):
                 return self.file.folder / value
-            raise msgspec.ValidationError(f"Expected `{wanted.__name__}`")
+            raise msgspec.ValidationError("Expected a path between quotes")
 
         return msgspec.convert(value, type_, dec_hook=resolve)
 

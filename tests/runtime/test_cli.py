@@ -118,6 +118,7 @@ def test_a_broken_video_is_named(
     ("arguments", "code", "message"),
     [
         (["inspect", "nowhere.linegate"], 3, "nowhere.linegate: cannot be opened"),
+        (["run", "--camera", "0"], 4, 'bundle = "NAME.linegate"'),
         (["classify", "BUNDLE", "nowhere.png", "--engine", "fake"], 8, "no such file"),
         (["classify", "BUNDLE", "EMPTY", "--engine", "fake"], 8, "found none"),
         (["classify", "BUNDLE", "EMPTY", "--engine", "tpu"], 4, "valid are: fake, onnx, tflite"),

@@ -86,6 +86,16 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
     assert options.part_size == Size(300, 200)
 
 
+def test_a_bundle_may_stand_at_the_head_and_the_command_lines_comes_first(tmp_path: Path) -> None:
+    text = 'bundle = "cells.linegate"\n[camera]\naddress = "0"\n'
+    assert load(tmp_path, text).bundle == tmp_path / "cells.linegate"
+    overrides = Overrides(bundle=Path("other.linegate"))
+    assert load(tmp_path, text, overrides).bundle == Path("other.linegate").absolute()
+    assert load(tmp_path, '[camera]\naddress = "0"\n').bundle is None
+    with pytest.raises(ConfigError, match=r"line 1: bundle: expected a path between quotes, got 3"):
+        load(tmp_path, 'bundle = 3\n[camera]\naddress = "0"\n')
+
+
 def test_the_least_file_has_defaults(tmp_path: Path) -> None:
     config = load(tmp_path, '[camera]\naddress = "0"\n')
     assert config.cameras[0].request.source == "opencv"
@@ -202,7 +212,7 @@ def test_several_cameras_have_regions_and_triggers_of_their_own(tmp_path: Path) 
     ("text", "message"),
     [
         ("[camera\n", r"line\.toml: expected a TOML file: .*line 1"),
-        ("[kamera]\n", r"line 1: kamera: unknown table; valid are: camera, region, trigger"),
+        ("[kamera]\n", r"line 1: kamera: unknown; valid are: bundle, camera, region, trigger"),
         (
             '[camera]\nadress = "x"\n',
             r"line 2: \[camera\] adress: unknown key; valid are: address, size",

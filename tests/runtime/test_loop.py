@@ -23,6 +23,7 @@ from linegate_runtime.policy import VerdictOptions, line_policy
 from linegate_runtime.reason import Reason
 from linegate_runtime.record import Record
 from linegate_runtime.recorder import Commit, Recorder
+from linegate_runtime.service_manager import ServiceManager
 from linegate_runtime.sinks.fake import FakeGate
 from linegate_runtime.status import ClearFirst, Status
 from linegate_runtime.tally import Tally, quantile
@@ -78,6 +79,7 @@ class FakeLine:
                 exchange=Exchange(lambda: pytest.fail("nobody asked"), lambda: False),
                 desk=Desk(recorder, self.outputs, None, self.tally),
                 status=Status(io.StringIO()),
+                manager=ServiceManager(),
                 is_stopped=is_stopped,
             )
             line.run(limits)

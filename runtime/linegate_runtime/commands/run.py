@@ -27,11 +27,18 @@ Watch a camera, find each part, judge it, and write one row a part to a SQLite f
 A camera that does not answer or is lost is opened again until the run ends.
 Ctrl-C or SIGTERM ends it in order: parts in view are judged with the frames seen.
 SIGHUP opens the bundle anew, after it was tried in a process of its own; if it is not
-good, the line goes on with the one it has."""
+good, the line goes on with the one it has. As a service of systemd it says when it is ready,
+that it is alive, and how it does (`systemctl status`)."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the .linegate file")
+    parser.add_argument(
+        "bundle",
+        type=Path,
+        nargs="?",
+        metavar="BUNDLE",
+        help="the .linegate file; may stand in the configuration instead",
+    )
     add_scene(parser)
     engine = parser.add_argument_group("engine")
     engine.add_argument(
@@ -70,10 +77,18 @@ def _run(options: argparse.Namespace) -> int:
     with listen_to_signals(reloads=True) as asked, contextlib.ExitStack() as stack:
         children = [] if options.child is None else [options.child]
         stack.callback(_close_all, children)
+        from linegate_bundle.errors import ConfigError  # noqa: PLC0415
         from linegate_runtime.capture import Capture  # noqa: PLC0415
         from linegate_runtime.config_file import Overrides, load_config  # noqa: PLC0415
+        from linegate_runtime.service_manager import ServiceManager  # noqa: PLC0415
 
+        manager = stack.enter_context(contextlib.closing(ServiceManager.of(os.environ)))
         config = load_config(options.config, Overrides.of(options))
+        if config.bundle is None:
+            raise ConfigError(
+                "which bundle? Expected `linegate run NAME.linegate ...`, or "
+                'bundle = "NAME.linegate" at the head of the configuration'
+            )
 
         captures = [
             stack.enter_context(
@@ -90,8 +105,9 @@ def _run(options: argparse.Namespace) -> int:
             allow_looser=options.allow_looser,
             is_stopped=asked.is_stopped,
             is_reload_asked=asked.take_reload,
+            manager=manager,
         )
-        inspect_live(options.bundle, config, captures, wishes)
+        inspect_live(config.bundle, config, captures, wishes)
     return 0
 
 
