@@ -23,6 +23,7 @@ help:
 	@echo "             make demo FRESH=1 does every step again"
 	@echo "make test    all tests, lint and types"
 	@echo "make lint | types | imports | test-workstation | test-device | test-device-old"
+	@echo "make rehearsal   installs on a machine booted in a container, as root (2 minutes)"
 	@echo "make test-networks   trains, exports and runs every network (about an hour)"
 	@echo "make bench-NAME   measures what the READMEs quote (minutes to hours); names:"
 	@echo "     $(wordlist 1,6,$(BENCHMARKS))"
@@ -73,6 +74,12 @@ test-workstation: $(WORKSTATION)/.developed $(MEDIAPIPE)/.installed
 test-networks: $(WORKSTATION)/.developed
 	$(SAY) "every network through the whole line (about an hour)"
 	@$(WORKSTATION)/bin/python -m pytest -q -m slow tests/training tests/contract
+
+# On a Debian that is booted in a container; needs root, mmdebstrap and systemd-container.
+.PHONY: rehearsal
+rehearsal: $(WORKSTATION)/.developed
+	$(SAY) "installer and service on a machine that a real systemd has booted"
+	@$(WORKSTATION)/bin/python -m pytest -q -m board tests/deploy
 
 test-device: $(DEVICE)/.installed $(DEVICE_TEST)/.installed
 	$(SAY) "tests of the device, where nothing but the runtime wheel is installed"

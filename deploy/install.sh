@@ -1,0 +1,1 @@
+linegate_deploy/board/install.sh

@@ -1,0 +1,1 @@
+"""Subcommands of ``linegate`` that this package adds."""

@@ -1,0 +1,142 @@
+"""One file with everything that a board without network needs."""
+
+import dataclasses
+import hashlib
+import importlib.resources
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import linegate_runtime
+from linegate_bundle.atomic import atomic_file
+from linegate_bundle.bundle import Bundle
+from linegate_deploy.platforms import Platform
+from linegate_deploy.requirement_list import Pin, as_text, pins_for
+from linegate_deploy.runtime_wheel import Wheel, runtime_wheel
+from linegate_deploy.wheels import fetch_wheels
+from linegate_runtime.config_file import Overrides, load_config
+
+_BOARD_FILES = ("README.txt", "install.sh", "journald.conf", "linegate.service", "linegate.toml")
+_EXECUTABLE = ("install.sh",)
+
+
+@dataclasses.dataclass(frozen=True)
+class KitRequest:
+    """What a kit is to hold.
+
+    Attributes:
+        platform: of the board.
+        bundle: to be judged by; None leaves that to the board.
+        settings: for ``linegate run``; None leaves the commented template.
+        shelf: a folder of wheels; None asks the package index.
+    """
+
+    platform: Platform
+    bundle: Path | None = None
+    settings: Path | None = None
+    shelf: Path | None = None
+
+
+def make_kit(request: KitRequest, folder: Path) -> Path:
+    """Write a kit: a tar file with one folder; the same contents give the same bytes.
+
+    Args:
+        request: what it is to hold.
+        folder: an existing folder for the file.
+
+    Returns:
+        The file.
+
+    Raises:
+        BundleError: the bundle is damaged or of another version.
+        ConfigError: the settings are wrong, or the runtime's files cannot be found.
+        OutputError: the wheels are not to be had.
+        OSError: the kit cannot be written.
+    """
+    version = linegate_runtime.__version__
+    name = f"linegate-kit-{request.platform.name}-{version}"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".linegate-kit-") as temporary:
+        root = Path(temporary) / name
+        (root / "wheels").mkdir(parents=True)
+        # What may be refused comes first; the wheels take longest.
+        if request.bundle is not None:
+            name += f"-{_add_bundle(request.bundle, root)}"
+        if request.settings is not None:
+            load_config(request.settings, Overrides())
+            shutil.copyfile(request.settings, root / "settings.toml")
+        for own in _BOARD_FILES:
+            (root / own).write_bytes(_board_file(own))
+        _add_wheels(request, root)
+        (root / "kit.conf").write_text(_description(request.platform, version))
+        (root / "SHA256SUMS").write_text("".join(_sums(root)))
+        kit = folder / f"{name}.tar"
+        with atomic_file(kit) as file, tarfile.TarFile(fileobj=file, mode="w") as archive:
+            _pack(archive, root)
+    return kit
+
+
+def _board_file(name: str) -> bytes:
+    return (importlib.resources.files("linegate_deploy") / "board" / name).read_bytes()
+
+
+def _add_bundle(path: Path, root: Path) -> str:
+    """Put the bundle into the kit; return its name and version."""
+    with Bundle.open(path, linegate_runtime.__version__) as bundle:
+        manifest = bundle.manifest
+        for member in manifest.members:
+            bundle.read(member)
+    name = f"{manifest.name}-{manifest.version}"
+    (root / "bundle").mkdir()
+    shutil.copyfile(path, root / "bundle" / f"{name}.linegate")
+    return name
+
+
+def _add_wheels(request: KitRequest, root: Path) -> None:
+    """Put wheels into the kit, and for each Python the list of those that it installs."""
+    wheel = runtime_wheel()
+    (root / "wheels" / wheel.name).write_bytes(wheel.content)
+    for python in request.platform.pythons:
+        markers = request.platform.markers(python)
+        installer = pins_for(_board_file("installer.txt").decode(), markers)
+        pins = pins_for(_board_file("requirements.txt").decode(), markers)
+        fetch_wheels([*installer, *pins], request.platform, python, request.shelf, root / "wheels")
+        listed = as_text([*pins, _pin(wheel)])
+        (root / f"requirements-{python}.txt").write_text(listed)
+
+
+def _pin(wheel: Wheel) -> Pin:
+    return Pin("linegate-runtime", wheel.version, (f"sha256:{wheel.sha256}",))
+
+
+def _description(platform: Platform, version: str) -> str:
+    """Return what the installer compares with the board; a shell reads it line by line."""
+    return (
+        f"version={version}\n"
+        f"platform={platform.name}\n"
+        f"title={platform.title}\n"
+        f"architecture={platform.architecture}\n"
+        f"pythons={' '.join(platform.pythons)}\n"
+    )
+
+
+def _sums(root: Path) -> Iterator[str]:
+    """Return lines that ``sha256sum -c`` reads, of all files."""
+    for path in _files(root):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        yield f"{digest}  {path.relative_to(root)}\n"
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
+def _pack(archive: tarfile.TarFile, root: Path) -> None:
+    """Add all files without what differs between two makings: times, owners and modes."""
+    for path in _files(root):
+        info = tarfile.TarInfo(f"{root.name}/{path.relative_to(root)}")
+        info.size = path.stat().st_size
+        info.mode = 0o755 if path.name in _EXECUTABLE else 0o644
+        with path.open("rb") as file:
+            archive.addfile(info, file)

@@ -1,0 +1,269 @@
+"""The installer on a machine that a real systemd has booted, without network."""
+
+import hashlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.booted import Machine, booted, overlaid
+from tests.deploy.kits import unpack
+
+pytestmark = pytest.mark.board
+
+KIT = "/media/stick/linegate-kit-debian-x86-0.1.0"
+INSTALLER = f"{KIT}/install.sh"
+DATA = "var/lib/linegate"
+
+VOLATILE = ("dev", "proc", "sys", "run", "tmp", "var/tmp", "var/log", "var/lib/systemd", "media")
+"""What any system changes by itself."""
+
+SHADOWS = ("etc/passwd-", "etc/shadow-", "etc/group-", "etc/gshadow-", "etc/subuid-", "etc/subgid-")
+"""Copies that the system's own programs keep when they add a user."""
+
+
+def files(root: Path) -> dict[str, str]:
+    """Return what every file, link and folder is, by its path; data of the line left out."""
+    found = {}
+    for folder, folders, names in os.walk(root):
+        inside = os.path.relpath(folder, root)
+        if inside in VOLATILE or inside == DATA:
+            folders[:] = []
+            continue
+        for name in [*folders, *names]:
+            path = Path(folder, name)
+            place = str(Path(inside, name))
+            if place not in SHADOWS:
+                found[place] = fingerprint(path)
+    return found
+
+
+def fingerprint(path: Path) -> str:
+    status = path.lstat()
+    head = f"{status.st_mode:o} {status.st_uid} {status.st_gid}"
+    if path.is_symlink():
+        return f"{head} -> {path.readlink()}"
+    if not path.is_file():
+        return head
+    return f"{head} {status.st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {place for place in {*before, *after} if before.get(place) != after.get(place)}
+
+
+def data_hashes(machine: Machine) -> dict[str, str]:
+    root = machine.root / DATA
+    return {str(path): fingerprint(path) for path in sorted(root.rglob("*"))}
+
+
+def test_install_verifies_and_starts_again_changes_nothing_and_uninstall_leaves_the_data(
+    machine: Machine,
+) -> None:
+    before = files(machine.root)
+    said = machine.run("sh", INSTALLER, "--no-start").stdout
+    assert "10 golden frames answered as promised in ai-edge-litert" in said
+    assert "10 golden frames answered as promised in onnxruntime" in said
+    assert said.rstrip().splitlines()[-2].endswith("installed")
+    installed, data = files(machine.root), data_hashes(machine)
+    assert machine.run("systemctl", "is-enabled", "linegate").stdout.strip() == "enabled"
+
+    again = machine.run("sh", INSTALLER, "--no-start").stdout
+    assert "nothing to do" in again
+    assert changed(installed, files(machine.root)) == set()
+    assert data_hashes(machine) == data
+
+    settings = machine.root / "etc/linegate/linegate.toml"
+    settings.write_text(settings.read_text().replace('address = "0"', 'address = "7"'))
+    machine.run("sh", INSTALLER, "--uninstall")
+    left = changed(before, files(machine.root))
+    # The accounts' files have the bytes of before, at another time.
+    accounts = {"etc/passwd", "etc/shadow", "etc/group", "etc/gshadow", "etc/subuid", "etc/subgid"}
+    assert {place for place in left if place not in accounts} <= {"etc/.pwd.lock", DATA}
+    for place in accounts & left:
+        assert before[place].split()[-1] == files(machine.root)[place].split()[-1], place
+    assert (machine.root / "var/lib/linegate/bundles/tiny-1.0.0.linegate").exists()
+
+    said = machine.run("sh", INSTALLER).stdout
+    assert "taking the settings of the installation before" in said
+    assert 'address = "7"' in settings.read_text()
+    assert machine.show("ActiveState") == "active"
+    machine.run("sh", INSTALLER, "--uninstall")
+
+
+def test_a_kits_tar_file_is_taken_as_it_is(machine: Machine, kit: Path) -> None:
+    place = machine.root / "media" / "kit.tar"
+    place.write_bytes(kit.read_bytes())
+    script = machine.root / "root" / "install.sh"
+    script.write_bytes((machine.root / INSTALLER.lstrip("/")).read_bytes())
+    said = machine.run("sh", "/root/install.sh", "--offline", "/media/kit.tar", "--no-start").stdout
+    assert said.count("answered as promised") == 2
+    assert list((machine.root / "var/tmp").glob("linegate-*")) == []
+    machine.run("sh", INSTALLER, "--uninstall")
+
+
+def refused(machine: Machine, code: int, *options: str) -> str:
+    """Run the installer, which must refuse and change nothing."""
+    before = files(machine.root)
+    done = machine.run("sh", INSTALLER, *options, check=False)
+    assert done.returncode == code, done.stdout
+    assert changed(before, files(machine.root)) == set()
+    return done.stdout
+
+
+def test_a_foreign_service_of_that_name_is_left_alone(machine: Machine) -> None:
+    unit = machine.root / "etc/systemd/system/linegate.service"
+    unit.write_text("[Service]\nExecStart=/bin/true\n")
+    try:
+        assert "another program has a service of this name" in refused(machine, 4)
+        assert "another program" in refused(machine, 4, "--uninstall")
+    finally:
+        unit.unlink()
+
+
+def test_a_foreign_user_of_that_name_is_left_alone(machine: Machine) -> None:
+    machine.run("useradd", "--create-home", "linegate")
+    try:
+        assert "the user linegate exists and is somebody else's" in refused(machine, 4)
+    finally:
+        machine.run("userdel", "--remove", "linegate")
+
+
+def test_a_damaged_kit_is_refused(machine: Machine) -> None:
+    wheel = next((machine.root / KIT.lstrip("/") / "wheels").glob("numpy-*-cp311-*.whl"))
+    content = wheel.read_bytes()
+    wheel.write_bytes(content[:-1] + b"x")
+    try:
+        said = refused(machine, 3)
+        assert f"{wheel.name}: FAILED" in said
+        assert "copy it to the board once more" in said
+    finally:
+        wheel.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("architecture", "arm64", "this kit is for another platform"),
+        ("pythons", "3.9", "this is amd64 3.11"),
+    ],
+)
+def test_a_kit_for_another_platform_is_refused(
+    machine: Machine, key: str, value: str, message: str
+) -> None:
+    description = machine.root / KIT.lstrip("/") / "kit.conf"
+    text = description.read_text()
+    lines = [f"{key}={value}" if line.startswith(f"{key}=") else line for line in text.splitlines()]
+    description.write_text("\n".join(lines) + "\n")
+    try:
+        said = refused(machine, 4)
+        assert message in said
+        assert "linegate deploy-kit --platform debian-x86" in said
+    finally:
+        description.write_text(text)
+
+
+def test_a_32_bit_system_is_refused_with_the_reason(machine: Machine) -> None:
+    # A 64-bit kernel under a 32-bit system, as Raspberry Pi OS has had it: only dpkg tells.
+    dpkg = machine.root / "usr/local/bin/dpkg"
+    real = machine.root / "usr/bin/dpkg"
+    content = real.read_bytes()
+    real.rename(real.with_suffix(".real"))
+    real.write_text("#!/bin/sh\necho armhf\n")
+    real.chmod(0o755)
+    try:
+        said = refused(machine, 4)
+        assert "expected a 64-bit system, this one is armhf" in said
+        assert "64-bit Raspberry Pi OS" in said
+    finally:
+        real.with_suffix(".real").rename(real)
+        assert real.read_bytes() == content
+        assert not dpkg.exists()
+
+
+def test_no_kit_and_no_network_is_said_with_what_to_do(machine: Machine) -> None:
+    folder = machine.root / "root" / "checkout"
+    folder.mkdir()
+    for path in (machine.root / KIT.lstrip("/")).iterdir():
+        if path.is_file() and path.name != "kit.conf":
+            (folder / path.name).write_bytes(path.read_bytes())
+    before = files(machine.root)
+    done = machine.run("sh", "/root/checkout/install.sh", check=False)
+    assert done.returncode == 2
+    assert "expected the runtime's wheel" in done.stdout
+    assert "linegate deploy-kit" in done.stdout
+    (wheel,) = (machine.root / KIT.lstrip("/") / "wheels").glob("linegate_runtime-*.whl")
+    (folder / wheel.name).write_bytes(wheel.read_bytes())
+    done = machine.run("sh", "/root/checkout/install.sh", check=False)
+    assert done.returncode in {4, 7}
+    assert "linegate deploy-kit" in done.stdout or "python3-venv" in done.stdout
+    left = f"root/checkout/{wheel.name}"
+    assert changed(before, files(machine.root)) == {left}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--offline",), "--offline needs a folder"),
+        (("--offline", "/nowhere"), "there is no such folder or file"),
+        (("--offline", "/etc"), "expected a kit's folder"),
+        (("--offline", "/etc/passwd"), "cannot unpack it"),
+        (("--often",), "unknown option --often"),
+        (("--with-picamera2",), "apt install python3-picamera2"),
+    ],
+)
+def test_wrong_options_are_explained(
+    machine: Machine, options: tuple[str, ...], message: str
+) -> None:
+    done = machine.run("sh", INSTALLER, *options, check=False)
+    assert done.returncode in {2, 3, 4}
+    assert message in done.stdout
+    assert not (machine.root / "opt/linegate").exists()
+
+
+def test_too_little_space_and_a_read_only_disk_are_said_and_nothing_is_changed(
+    tree: Path, kit: Path, tmp_path: Path
+) -> None:
+    with overlaid(tree, tmp_path) as root:
+        stick = tmp_path / "stick"
+        folder = unpack(kit, stick)
+        command = [
+            *("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--root", str(root)),
+            *("sh", f"/media/{folder.name}/install.sh"),
+        ]
+        subprocess.run(["mount", "--bind", stick, root / "media"], check=True)
+        try:
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=90M", "small", root / "opt"], check=True
+            )
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            subprocess.run(["umount", root / "opt"], check=True)
+            assert done.returncode == 7
+            assert "expected 450 MB free below /opt, got 90 MB" in done.stderr
+            subprocess.run(["mount", "-o", "remount,ro", root], check=True)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 7, done.stderr
+            assert "read-only" in done.stderr
+        finally:
+            subprocess.run(["umount", "--lazy", root / "media"], check=True)
+
+
+def test_an_installation_that_is_killed_is_repeated_as_if_it_had_not_been(
+    tree: Path, kit: Path, tmp_path: Path
+) -> None:
+    with booted(tree, tmp_path) as machine:
+        unpack(kit, machine.root / "media" / "stick")
+        process = subprocess.Popen(
+            machine.command("sh", INSTALLER),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        machine.wait_until("sh", "-c", "ls -d /opt/linegate/env-*/lib/python3*/site-packages/numpy")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
+        machine.run("sh", INSTALLER)
+        assert machine.show("ActiveState") == "active"
+        assert len(list((machine.root / "opt/linegate").glob("env-*"))) == 1
