@@ -9,7 +9,7 @@ MEDIAPIPE := $(BUILD)/env/mediapipe
 OPENVINO := $(BUILD)/env/openvino
 DEVICE_TEST := $(BUILD)/env/device-test
 WHEELS := $(BUILD)/wheels
-RUNTIME_SOURCES := $(shell find runtime -name '*.py' -o -name py.typed -o -name pyproject.toml)
+RUNTIME_SOURCES := $(shell find runtime -name '*.py' -o -name '*.tflite' -o -name py.typed -o -name pyproject.toml)
 PIP := -m pip --disable-pip-version-check --no-input
 INSTALL_ON_DEVICE = $(WORKSTATION)/bin/python $(PIP) --python $(DEVICE)/bin/python install --no-compile
 DEVICE_TESTS := tests/bundle tests/runtime
@@ -25,6 +25,8 @@ help:
 	@echo "make lint | types | imports | test-workstation | test-device | test-device-old"
 	@echo "make rehearsal   installs on a machine booted in a container, as root (2 minutes)"
 	@echo "make test-networks   trains, exports and runs every network (about an hour)"
+	@echo "make arm64   the device on emulated 64-bit ARM (as root; 10 minutes a board);"
+	@echo "             make arm64 CORES=a72 SUITES=bookworm one board, make arm64-full more tests"
 	@echo "make bench-NAME   measures what the READMEs quote (minutes to hours); names:"
 	@echo "     $(wordlist 1,6,$(BENCHMARKS))"
 	@echo "     $(wordlist 7,99,$(BENCHMARKS))"
@@ -81,6 +83,22 @@ rehearsal: $(WORKSTATION)/.developed
 	$(SAY) "installer and service on a machine that a real systemd has booted"
 	@$(WORKSTATION)/bin/python -m pytest -q -m board tests/deploy
 
+# The device on an emulated board, each core with each Debian; no part of `make test`, for it
+# needs root and qemu (deploy/arm64/README.md). Kept in build/arm64.
+CORES ?= a53 a72 a76
+SUITES ?= bookworm trixie
+
+.PHONY: arm64 arm64-full
+arm64: $(WORKSTATION)/.developed $(WHEELS)/.built
+	@for suite in $(SUITES); do for core in $(CORES); do \
+		printf '\n==> the device on an emulated Cortex-A%s with Debian %s\n' "$${core#a}" "$$suite"; \
+		LINEGATE_ARM64_SUITE=$$suite LINEGATE_ARM64_CORE=$$core \
+			$(WORKSTATION)/bin/python -m pytest -q -m arm64 tests/arm64 || exit 1; \
+	done; done
+
+arm64-full: export LINEGATE_ARM64_FULL = 1
+arm64-full: arm64
+
 test-device: $(DEVICE)/.installed $(DEVICE_TEST)/.installed
 	$(SAY) "tests of the device, where nothing but the runtime wheel is installed"
 	@PYTHONPATH=$(DEVICE_TEST) $(DEVICE)/bin/python -m pytest -q $(DEVICE_TESTS)
@@ -95,7 +113,7 @@ test-device-old: $(DEVICE_OLD)/.installed $(DEVICE_TEST)/.installed
 
 # Each prints a table and writes build/benchmarks/NAME.json. Trainings that are finished are
 # taken from there; remove build/benchmarks to do all again.
-BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 export-accuracy export-repair hotpath belt faults memory resize peers records outputs
+BENCHMARKS := training-elpv training-deeppcb training-input near-duplicates certificate onnx-int8 export-accuracy export-repair hotpath belt faults memory resize peers records outputs stop
 
 .PHONY: $(addprefix bench-,$(BENCHMARKS))
 $(addprefix bench-,$(BENCHMARKS)): bench-%: $(WORKSTATION)/.developed

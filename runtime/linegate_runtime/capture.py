@@ -39,8 +39,8 @@ _BACK_OFF_S = (0.1, 0.2, 0.4, 0.8, 1.0)
 _STEADY_S = 2.0
 """After so long with frames the next loss counts as the first again."""
 
-_REPEAT_S = 5.0
-"""The same complaint is logged again after so long only."""
+_REPEAT_S = (5.0, 30.0, 120.0, 600.0)
+"""The same complaint is logged again after so long only, the last one for all further."""
 
 _STALE_S = 0.5
 """A live frame that waited longer than this is not used."""
@@ -117,7 +117,7 @@ class Capture:
         self._last_number = 0
         self._failures = 0
         self._restart_at = 0.0
-        self._complaint = ("", 0.0)
+        self._complaint = ("", 0.0, 0)
         self._skipped = (0, 0)
 
     def start(self) -> None:
@@ -265,9 +265,12 @@ class Capture:
         wait_s = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)]
         self._failures += 1
         self._restart_at = now + wait_s
-        last, logged_at = self._complaint
-        if str(error) != last or now - logged_at >= _REPEAT_S:
-            self._complaint = (str(error), now)
+        last, logged_at, repeats = self._complaint
+        if str(error) != last:
+            self._complaint = (str(error), now, 0)
+        elif now - logged_at >= _REPEAT_S[min(repeats, len(_REPEAT_S) - 1)]:
+            self._complaint = (last, now, repeats + 1)
+        if self._complaint[1] == now:
             _LOG.warning(
                 "camera %s: %s; trying again, so far %d times",
                 self.name,

@@ -13,6 +13,8 @@ _THROTTLING = {0: "undervoltage", 1: "frequency capped", 2: "throttled", 3: "too
 """Bits that mean now; sixteen higher they mean since the start. Source: Raspberry Pi's
 documentation of vcgencmd."""
 
+_SINCE_START = 16
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 _UNSYNCHRONIZED = 0x40
@@ -59,8 +61,17 @@ def temperature_c(folder: Path = _THERMAL) -> float | None:
 
 def throttling(file: Path = _FIRMWARE) -> tuple[str, ...] | None:
     """Return what slows the processor down now; None where the machine does not tell."""
+    return _throttling_at(0, file)
+
+
+def throttling_since_start(file: Path = _FIRMWARE) -> tuple[str, ...] | None:
+    """Return what has slowed the processor down since it was switched on; as before."""
+    return _throttling_at(_SINCE_START, file)
+
+
+def _throttling_at(shift: int, file: Path) -> tuple[str, ...] | None:
     try:
-        bits = int(file.read_text(), 16)
+        bits = int(file.read_text(), 16) >> shift
     except (OSError, ValueError):
         return None
     return tuple(name for bit, name in _THROTTLING.items() if bits >> bit & 1)

@@ -1,5 +1,6 @@
-"""``linegate doctor --camera``: what a browser and what a folder get to see."""
+"""``linegate doctor``: what it prints and ends with, and what a browser and a folder get to see."""
 
+import argparse
 import http.client
 import json
 import signal
@@ -15,12 +16,21 @@ import pytest
 
 from linegate_bundle.errors import OutputError
 from linegate_bundle.images import encode_jpeg, read_image
+from linegate_runtime.checkup.base import Subject
+from linegate_runtime.commands.doctor_view import add_view
 from linegate_runtime.geometry import Box
 from linegate_runtime.setup_view.draw import RegionView, draw
 from linegate_runtime.setup_view.server import Pictures, ViewServer
 from linegate_runtime.testing import Belt, MjpegServer
 from linegate_runtime.triggers import Observation, Sighting
-from tests.runtime.live_support import even_picture, grey_part, wait_until, write_empty
+from tests.runtime.live_support import (
+    even_picture,
+    grey_part,
+    showing,
+    wait_until,
+    write_empty,
+)
+from tests.support import TINY_BUNDLE
 
 LINEGATE = [sys.executable, "-m", "linegate_runtime"]
 
@@ -86,7 +96,7 @@ def test_a_page_under_another_name_cannot_read_the_view() -> None:
 def test_a_port_that_is_taken_is_said() -> None:
     with (
         serving(Pictures(1)) as server,
-        pytest.raises(OutputError, match="choose another with --listen"),
+        pytest.raises(OutputError, match="choose another with --"),
     ):
         ViewServer("127.0.0.1", server.port, Pictures(1), list)
 
@@ -126,7 +136,7 @@ def test_a_browser_sees_the_camera_with_its_trigger(tmp_path: Path) -> None:
     with MjpegServer(lambda seconds: moving.frame(round(seconds * 30))) as camera:
         process = doctor(
             *("--camera", camera.address, "--empty", str(write_empty(moving, tmp_path))),
-            *("--listen", f"127.0.0.1:{port}", "--seconds", "40"),
+            *("--view", f"127.0.0.1:{port}", "--seconds", "40"),
         )
         states: list[dict[str, Any]] = []
 
@@ -176,9 +186,7 @@ def test_saved_pictures_can_be_played_again(tmp_path: Path, bundle_path: Path) -
 
 def test_a_camera_that_gives_nothing_is_an_error_in_the_end() -> None:
     started = time.monotonic()
-    process = doctor(
-        "--camera", "http://127.0.0.1:9/", "--seconds", "1.5", "--listen", "127.0.0.1:0"
-    )
+    process = doctor("--camera", "http://127.0.0.1:9/", "--seconds", "1.5", "--view", "127.0.0.1:0")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 5, errors
     assert "the camera gave no frame" in errors
@@ -188,9 +196,84 @@ def test_a_camera_that_gives_nothing_is_an_error_in_the_end() -> None:
 def test_a_region_outside_the_frame_is_said() -> None:
     process = doctor(
         *("--camera", "64x48@30", "--source", "fake", "--region", "0,0,65,48"),
-        *("--listen", f"127.0.0.1:{free_port()}", "--seconds", "10"),
+        *("--view", f"127.0.0.1:{free_port()}", "--seconds", "10"),
     )
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 4
     assert "expected a region inside the frame of 64x48" in errors
     assert "Traceback" not in errors
+
+
+def test_the_page_has_an_address_of_its_own_where_none_is_given() -> None:
+    parser = argparse.ArgumentParser()
+    add_view(parser)
+    assert parser.parse_args(["--view"]).view == ("127.0.0.1", 8077)
+    assert parser.parse_args([]).view is None
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--view", "--save", "folder"])
+
+
+def checked(*arguments: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    process = doctor("--json", *arguments)
+    output, errors = process.communicate(timeout=120)
+    assert "Traceback" not in errors
+    found: dict[str, list[dict[str, str]]] = {}
+    for line in output.splitlines():
+        finding = json.loads(line)
+        assert finding.keys() == {"subject", "outcome", "detail", "advice"}
+        found.setdefault(finding["subject"], []).append(finding)
+    return process.returncode, found
+
+
+def test_a_line_with_a_stream_and_a_bundle_is_in_order(tmp_path: Path) -> None:
+    with MjpegServer(showing(120)) as camera:
+        config = tmp_path / "line.toml"
+        config.write_text(f'bundle = "{TINY_BUNDLE}"\n[camera]\naddress = "{camera.address}"\n')
+        code, found = checked("--config", str(config))
+    failed = [one for many in found.values() for one in many if one["outcome"] == "failed"]
+    # Whether the machine is hot, full or has its clock set is its own business.
+    machine = {"clock", "disk", "temperature", "throttling", "service", "python"}
+    assert {one["subject"] for one in failed} <= machine
+    assert (code == 0) is (not failed)
+    assert found.keys() == {subject.value for subject in Subject}
+    assert found["camera"][0]["outcome"] == "ok"
+    assert "64x48" in found["camera"][0]["detail"]
+    assert found["engine"][0]["detail"].endswith("runs tiny 1.0.0 with XNNPACK")
+
+
+def test_a_dead_camera_ends_with_5_and_all_else_is_still_looked_at() -> None:
+    code, found = checked("--camera", "http://127.0.0.1:9/")
+    assert code == 5
+    assert found["camera"][0]["outcome"] == "failed"
+    assert "Connection refused" in found["camera"][0]["detail"]
+    assert found.keys() == {subject.value for subject in Subject}
+
+
+def test_all_mistakes_of_a_broken_file_are_one_finding_and_end_with_4(tmp_path: Path) -> None:
+    config = tmp_path / "line.toml"
+    config.write_text('[camera]\nadress = "0"\n[trigger]\nkind = "presense"\n')
+    code, found = checked("--config", str(config))
+    assert code == 4
+    (finding,) = found["configuration"]
+    for words in ("unknown key", "presense", "expected an address"):
+        assert words in finding["detail"]
+    assert found["camera"][0]["outcome"] == "warning"
+    assert found["engine"][0]["outcome"] == "ok"
+
+
+def test_a_bundle_that_is_none_ends_with_6(tmp_path: Path) -> None:
+    (tmp_path / "none.linegate").write_text("no bundle")
+    code, found = checked("--bundle", str(tmp_path / "none.linegate"))
+    assert code == 6
+    assert found["engine"][0]["outcome"] == "failed"
+
+
+def test_people_get_a_line_a_check_with_what_to_do() -> None:
+    process = doctor()
+    output, _ = process.communicate(timeout=120)
+    lines = output.splitlines()
+    assert lines[0].startswith("ok      python        Python 3.")
+    camera = next(line for line in lines if "camera " in line[8:])
+    assert camera == (
+        "warning camera        no camera is configured -> give --camera ADDRESS or --config FILE"
+    )

@@ -1,195 +1,97 @@
-"""``linegate doctor``: looks at what a line needs; with a camera, shows what it sees.
+"""``linegate doctor``: is everything in order that a line needs?
 
-The cameras' processes start before anything heavy is imported, as in ``linegate run``.
+With ``--view`` or ``--save`` it shows what cameras and triggers see instead.
 """
 
 import argparse
-import contextlib
-import logging
-import os
+import dataclasses
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from linegate_bundle.command import Command
-from linegate_runtime.commands.arguments import positive_integer, seconds
+from linegate_runtime.commands.doctor_view import add_view, show
 from linegate_runtime.commands.scene_options import add_scene
-from linegate_runtime.signals import listen_to_signals
-
-if TYPE_CHECKING:
-    from linegate_runtime.capture import Capture
-    from linegate_runtime.config import RunConfig
-    from linegate_runtime.setup_view.watch import View, Watch
-
-_LOG = logging.getLogger(__name__)
 
 _DESCRIPTION = """\
-Show what the cameras and their triggers see, without any model: the region of interest,
-what the trigger notices, and each part as it would be cut out and judged.
+Look at everything that a line needs, and print a line for each thing: whether it is ok, a
+warning or failed, what was found, and what to do.
 
-  linegate doctor --camera 0 --part-size 300x300
-  linegate doctor --config line.toml --save pictures --pictures 50
+  linegate doctor
+  linegate doctor --config line.toml --bundle cells-1.0.0.linegate
+  linegate doctor --camera 0 --json
 
-It serves a page on this machine for a browser, or with --save writes pictures: those that
-a browser would show, and beside them the camera's own, which `linegate run --camera
+Without --config and --camera the settings of the installed service are taken, if there are
+any: /etc/linegate/linegate.toml. Each camera is opened for some seconds, unless the running
+service holds it.
+
+Exit code 0: nothing failed, though there may be warnings. Else by the first that failed:
+4  the configuration, the pins or the clock
+5  a camera
+6  Python, packages, engine or bundle, service, temperature or power
+7  the disk, for record and pictures
+
+With --view or --save it shows what the cameras and their triggers see, without any model:
+the region of interest, what the trigger notices, and each part as it would be cut out.
+
+  linegate doctor --view --camera 0 --part-size 300x300
+  linegate doctor --save pictures --config line.toml --pictures 50
+
+--view serves a page on this machine for a browser. --save writes the pictures that a
+browser would show, and beside them the camera's own, which `linegate run --camera
 DIR/camera-1` plays again with their times."""
 
-_TICK_S = 0.25
+_INDENT = "\n" + 22 * " "
+"""Below the detail, for mistakes that are listed."""
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
     add_scene(parser)
-    view = parser.add_argument_group("view")
-    view.add_argument(
-        "--listen",
-        type=_host_and_port,
-        default=("127.0.0.1", 8077),
-        metavar="HOST:PORT",
-        help="serve the page there (default: 127.0.0.1:8077); any host but this machine's own "
-        "shows the pictures to the whole network",
+    checks = parser.add_argument_group("checks")
+    checks.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE",
+        help="the .linegate file that the engine is to run (default: that of the settings, or a "
+        "tiny model of linegate's)",
     )
-    view.add_argument("--save", type=Path, metavar="DIR", help="write pictures instead")
-    view.add_argument(
-        "--pictures",
-        type=positive_integer,
-        default=100,
-        metavar="N",
-        help="how many of each camera to save (default: %(default)s)",
-    )
-    view.add_argument("--seconds", type=seconds, metavar="S", help="end after so long")
+    checks.add_argument("--json", action="store_true", help="one JSON object a check")
+    add_view(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from linegate_runtime.capture import Capture  # noqa: PLC0415
-    from linegate_runtime.config_file import Overrides, load_config  # noqa: PLC0415
+    if options.view is not None or options.save is not None:
+        return show(options)
+    return _check(options)
 
-    config = load_config(options.config, Overrides.of(options))
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with listen_to_signals() as asked, contextlib.ExitStack() as stack:
-        captures = [
-            stack.enter_context(Capture(camera.request, camera.name)) for camera in config.cameras
-        ]
-        end = None if options.seconds is None else time.monotonic() + options.seconds
 
-        def is_over() -> bool:
-            return asked.stop or (end is not None and time.monotonic() >= end)
+def _check(options: argparse.Namespace) -> int:
+    import msgspec  # noqa: PLC0415 - the view's cameras start before anything is loaded
 
-        if options.save is None:
-            _serve(options.listen, config, captures, is_over)
+    from linegate_runtime.checkup.base import Outcome  # noqa: PLC0415
+    from linegate_runtime.checkup.checkup import Line, checkup  # noqa: PLC0415
+    from linegate_runtime.config_file import Overrides  # noqa: PLC0415
+
+    code = 0
+    # A bundle alone is no line: it can be tried without any settings.
+    overrides = dataclasses.replace(Overrides.of(options), bundle=None)
+    line = Line(config=options.config, overrides=overrides, bundle=options.bundle)
+    for finding in checkup(line):
+        if finding.outcome is Outcome.FAILED:
+            code = code or finding.subject.exit_code
+        if options.json:
+            text = msgspec.json.encode(finding).decode()
         else:
-            _save(options.save, options.pictures, config, captures, is_over)
-    return _say_who_was_silent(captures)
-
-
-def _serve(
-    listen: tuple[str, int],
-    config: "RunConfig",
-    captures: Sequence["Capture"],
-    is_over: Callable[[], bool],
-) -> None:
-    from linegate_runtime.setup_view.draw import draw_jpeg  # noqa: PLC0415
-    from linegate_runtime.setup_view.server import Pictures, ViewServer  # noqa: PLC0415
-    from linegate_runtime.setup_view.watch import Watch  # noqa: PLC0415
-    from linegate_runtime.status import living_status  # noqa: PLC0415
-
-    pictures = Pictures(len(captures))
-    with (
-        contextlib.closing(Watch(config.cameras, captures)) as watch,
-        ViewServer(*listen, pictures, lambda: watch.states) as server,
-        living_status() as status,
-    ):
-        _LOG.info("the live view is at %s (Ctrl-C ends it)", server.address)
-        for view in _views(watch, is_over):
-            if view is not None and pictures.is_wanted(view.camera):
-                pictures.put(view.camera, draw_jpeg(view.frame.pixels, view.regions))
-            if status.is_due:
-                status.show(_line(watch))
-
-
-def _save(
-    folder: Path,
-    count: int,
-    config: "RunConfig",
-    captures: Sequence["Capture"],
-    is_over: Callable[[], bool],
-) -> None:
-    from linegate_bundle.atomic import write_atomic  # noqa: PLC0415
-    from linegate_runtime.recording import RecordingWriter  # noqa: PLC0415
-    from linegate_runtime.setup_view.draw import draw_jpeg  # noqa: PLC0415
-    from linegate_runtime.setup_view.watch import Watch  # noqa: PLC0415
-    from linegate_runtime.status import living_status  # noqa: PLC0415
-
-    with contextlib.ExitStack() as stack:
-        writers = [
-            stack.enter_context(contextlib.closing(RecordingWriter(folder / f"camera-{number}")))
-            for number in range(1, len(captures) + 1)
-        ]
-        watch = stack.enter_context(contextlib.closing(Watch(config.cameras, captures)))
-        status = stack.enter_context(living_status())
-        saved = [0] * len(captures)
-        for view in _views(watch, is_over):
-            if view is not None and saved[view.camera] < count:
-                saved[view.camera] += 1
-                name = f"view-{view.camera + 1}-{saved[view.camera]:06}.jpg"
-                writers[view.camera].append(view.frame.pixels, view.frame.taken_ns)
-                write_atomic(folder / name, draw_jpeg(view.frame.pixels, view.regions))
-            if status.is_due:
-                status.show(_line(watch))
-            if min(saved) >= count:
-                break
-    _LOG.info("%d pictures in %s", sum(saved), folder)
-
-
-def _views(watch: "Watch", is_over: Callable[[], bool]) -> Iterator["View | None"]:
-    from linegate_runtime.capture import CaptureEndedError  # noqa: PLC0415
-
-    while not is_over():
-        try:
-            yield watch.next_view(_TICK_S)
-        except CaptureEndedError as error:
-            _LOG.info("%s", error)
-            return
-
-
-def _line(watch: "Watch") -> str:
-    return " | ".join(
-        " · ".join(
-            part
-            for part in (
-                f"{state.name}: {state.frames_per_second:.1f} frames/s",
-                f"parts {state.parts}",
-                *state.states,
-                f"unseen {state.unseen}" if state.unseen else "",
-                f"restarts {state.restarts}" if state.restarts else "",
-            )
-            if part
-        )
-        for state in watch.states
-    )
-
-
-def _say_who_was_silent(captures: Sequence["Capture"]) -> int:
-    from linegate_bundle.errors import CameraError  # noqa: PLC0415
-
-    silent = [capture.name for capture in captures if not capture.has_delivered]
-    if not silent:
-        return 0
-    sys.stderr.write(f"linegate: error: {', '.join(silent)}: the camera gave no frame\n")
-    return CameraError.exit_code
-
-
-def _host_and_port(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - the largest port
-        raise argparse.ArgumentTypeError(f"expected HOST:PORT such as 127.0.0.1:8077, got {text}")
-    return host.strip("[]"), int(port)
+            told = " -> ".join(part for part in (finding.detail, finding.advice) if part)
+            text = f"{finding.outcome.value:<8}{finding.subject.value:<14}{told}"
+            text = text.replace("\n", _INDENT)
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    return code
 
 
 COMMAND = Command(
     name="doctor",
-    help="show what a camera and its trigger see",
+    help="check everything that a line needs; show what a camera and its trigger see",
     description=_DESCRIPTION,
     configure=_configure,
     run=_run,

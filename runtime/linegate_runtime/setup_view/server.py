@@ -89,7 +89,7 @@ class ViewServer:
         except OSError as error:
             raise OutputError(
                 f"the live view cannot be served on {host}:{port}: {error.strerror or error}; "
-                "choose another with --listen HOST:PORT"
+                "choose another with --view HOST:PORT"
             ) from error
         self._server.pictures = pictures
         self._server.state = state

@@ -1,0 +1,254 @@
+"""All checks, one after the other; what breaks one of them does not keep back the others."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from linegate_runtime.checkup.base import Finding, Subject, failed, passed, warned
+from linegate_runtime.checkup.clock import check_clock_here
+from linegate_runtime.checkup.heat import check_heat_here
+from linegate_runtime.checkup.packages import (
+    BASIC,
+    check_imports,
+    check_versions,
+    import_problems,
+    needed_modules,
+)
+from linegate_runtime.checkup.processor import check_memory, check_processor
+from linegate_runtime.checkup.python import check_python
+from linegate_runtime.checkup.service import (
+    SERVICE_CONFIG,
+    SERVICE_USER,
+    ServiceState,
+    check_service,
+    read_service,
+)
+from linegate_runtime.config_file import Overrides
+
+if TYPE_CHECKING:
+    from linegate_runtime.checkup.disk import Need
+    from linegate_runtime.checkup.pins import User
+    from linegate_runtime.config import RunConfig
+
+_LOG = logging.getLogger(__name__)
+
+_NOT_TRIED = "not looked at, since a library does not load"
+
+_FIRST = "first do what is said of the packages"
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """The line that is looked at.
+
+    Attributes:
+        config: its settings; None takes the installed service's, if there are any.
+        overrides: options of the command line over them.
+        bundle: what it judges by; None takes that of the settings, and where they name none a
+            tiny model.
+        service_config: where the service's settings are.
+        ask_service: returns the service's state, None without systemd.
+    """
+
+    config: Path | None = None
+    overrides: Overrides = dataclasses.field(default_factory=Overrides)
+    bundle: Path | None = None
+    service_config: Path = SERVICE_CONFIG
+    ask_service: Callable[[], ServiceState | None] = read_service
+
+
+def checkup(line: Line) -> Iterator[Finding]:
+    """Look at everything that a line needs, and tell of each thing as soon as it is known."""
+    return _Checkup(line).run()
+
+
+class _Checkup:
+    """What one check finds out and others need."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._can_load = True
+        self._service: ServiceState | None = None
+        self._config: RunConfig | None = None
+        self._is_unreadable = False
+        self._path: Path | None = None
+
+    def run(self) -> Iterator[Finding]:
+        yield from _guarded(Subject.PYTHON, check_python)
+        yield from _guarded(Subject.PACKAGES, check_versions)
+        yield from _guarded(Subject.PACKAGES, self._imports)
+        yield from _guarded(Subject.PROCESSOR, lambda: [check_processor()])
+        yield from _guarded(Subject.MEMORY, lambda: [check_memory()])
+        yield from _guarded(Subject.SERVICE, self._ask_service)
+        yield from _guarded(Subject.CONFIGURATION, self._read_config)
+        yield from _guarded(Subject.ENGINE, self._engine)
+        yield from _guarded(Subject.CAMERA, self._cameras)
+        yield from _guarded(Subject.PINS, self._pins)
+        yield from _guarded(Subject.DISK, self._disks)
+        yield from _guarded(Subject.CLOCK, lambda: [check_clock_here()])
+        yield from _guarded(Subject.TEMPERATURE, check_heat_here)
+
+    def _imports(self) -> Iterator[Finding]:
+        modules = needed_modules()
+        # Until it is known that they load, nothing may load them here.
+        self._can_load = False
+        problems = import_problems(modules)
+        self._can_load = not problems.keys() & set(BASIC)
+        yield from check_imports(modules, problems)
+
+    def _ask_service(self) -> Iterator[Finding]:
+        self._service = self._line.ask_service()
+        yield check_service(self._service)
+
+    def _read_config(self) -> Iterator[Finding]:
+        from linegate_bundle.errors import LinegateError  # noqa: PLC0415
+
+        line = self._line
+        path = _settings(line)
+        if path is None and line.overrides == Overrides():
+            text = f"none given, and no service has any at {line.service_config}"
+            yield passed(Subject.CONFIGURATION, f"{text}; only this machine is looked at")
+            return
+        self._is_unreadable = True
+        if not self._can_load:
+            yield warned(Subject.CONFIGURATION, _NOT_TRIED, _FIRST)
+            return
+        from linegate_runtime.config_file import load_config  # noqa: PLC0415
+
+        try:
+            self._config = load_config(path, line.overrides)
+            self._path, self._is_unreadable = path, False
+            self._config.check_plugins()
+        except LinegateError as error:
+            advice = "correct the settings; a file that only others may read: sudo linegate doctor"
+            yield failed(Subject.CONFIGURATION, str(error), advice)
+            return
+        yield passed(Subject.CONFIGURATION, _summary(self._config, path))
+
+    def _engine(self) -> Iterator[Finding]:
+        if not self._can_load:
+            yield warned(Subject.ENGINE, _NOT_TRIED, _FIRST)
+            return
+        from linegate_runtime.checkup.engine import check_bundle, check_tiny  # noqa: PLC0415
+        from linegate_runtime.config import EngineTable  # noqa: PLC0415
+
+        config = self._config
+        bundle = self._line.bundle or (None if config is None else config.bundle)
+        if bundle is None:
+            yield check_tiny()
+        else:
+            yield check_bundle(bundle, EngineTable() if config is None else config.engine)
+
+    def _cameras(self) -> Iterator[Finding]:
+        if not self._can_load:
+            yield warned(Subject.CAMERA, _NOT_TRIED, _FIRST)
+            return
+        if self._is_unreadable:
+            text = "not looked at, since the settings cannot be read"
+            yield warned(Subject.CAMERA, text, "first correct the settings")
+            return
+        if self._config is None:
+            advice = "give --camera ADDRESS or --config FILE"
+            yield warned(Subject.CAMERA, "no camera is configured", advice)
+            return
+        from linegate_runtime.checkup.cameras import (  # noqa: PLC0415
+            check_camera,
+            check_held,
+            is_device,
+        )
+
+        is_running = self._service is not None and self._service.is_active
+        is_own = self._path == self._line.service_config and self._line.overrides.camera is None
+        for camera in self._config.cameras:
+            if is_running and is_device(camera):
+                yield check_held(camera, is_own=is_own)
+            else:
+                yield check_camera(camera)
+
+    def _pins(self) -> Iterator[Finding]:
+        from linegate_runtime.checkup.pins import check_pins, find_chips  # noqa: PLC0415
+
+        askers = None if self._is_unreadable else _users_of_pins(self._config)
+        yield check_pins(askers, self._user(), find_chips())
+
+    def _user(self) -> "User | None":
+        """Return who runs the line: the service's user, or without a service this one."""
+        from linegate_runtime.checkup.pins import named_user, this_user  # noqa: PLC0415
+
+        if self._service is None or not self._service.is_installed:
+            return this_user()
+        return named_user(SERVICE_USER, self._service.groups)
+
+    def _disks(self) -> Iterator[Finding]:
+        from linegate_runtime.checkup.disk import check_disks  # noqa: PLC0415
+
+        yield from check_disks(_needs(self._config))
+
+
+def _guarded(subject: Subject, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Run a check; one that breaks is a finding too."""
+    try:
+        yield from check()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other checks are wanted
+        _LOG.debug("the check of %s broke", subject, exc_info=True)
+        text = f"the check itself broke: {type(error).__name__}: {error}"
+        yield failed(subject, text, "run `linegate --debug doctor` and report what it prints")
+
+
+def _settings(line: Line) -> Path | None:
+    """Return the file with the settings; None if there is none or a camera was named instead."""
+    if line.config is not None or line.overrides.camera is not None:
+        return line.config
+    try:
+        line.service_config.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        # It may be there; whoever reads it will say why that cannot be.
+        return line.service_config
+    return line.service_config
+
+
+def _summary(config: "RunConfig", path: Path | None) -> str:
+    cameras = len(config.cameras)
+    kinds = sorted({region.trigger.kind for camera in config.cameras for region in camera.regions})
+    sinks = ", ".join(sink.kind for sink in config.sinks) or "none"
+    return (
+        f"{path or 'the command line'}: {cameras} camera{'s' if cameras > 1 else ''}, "
+        f"trigger {', '.join(kinds)}, outputs: {sinks}, record {config.record.absolute()}"
+    )
+
+
+def _users_of_pins(config: "RunConfig | None") -> list[str]:
+    """Return what uses pins, such as ``the trigger gpio``."""
+    if config is None:
+        return []
+    named = [f"the {family.family} {plugin.kind}" for family, plugin in config.plugins]
+    return [name for name in dict.fromkeys(named) if name.endswith(" gpio")]
+
+
+def _needs(config: "RunConfig | None") -> "list[Need]":
+    from linegate_runtime.checkup.disk import Need, size_of  # noqa: PLC0415
+
+    if config is None:
+        from linegate_runtime.state import state_folder  # noqa: PLC0415
+
+        return [Need(name="what the device remembers", folder=state_folder(), most_bytes=None)]
+    record = Need(
+        name="record",
+        folder=config.record.parent,
+        most_bytes=config.keeping.most_bytes,
+        kept_bytes=size_of(config.record),
+    )
+    kept = config.pictures
+    if kept is None:
+        return [record]
+    pictures = Need(
+        name="pictures",
+        folder=kept.folder,
+        most_bytes=kept.most_bytes,
+        kept_bytes=size_of(kept.folder),
+    )
+    return [record, pictures]

@@ -1,0 +1,138 @@
+"""Is linegate installed as a service, and how does it do?"""
+
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from linegate_runtime.checkup.base import Finding, Subject, failed, passed, warned
+
+SERVICE_CONFIG = Path("/etc/linegate/linegate.toml")
+"""The settings of the installed service."""
+
+SERVICE_USER = "linegate"
+
+_UNIT = "linegate.service"
+
+_SYSTEMD = Path("/run/systemd/system")
+"""There where systemd runs the machine: sd_booted(3)."""
+
+_PROPERTIES = (
+    *("LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "Result"),
+    *("StatusText", "MainPID", "SupplementaryGroups"),
+)
+
+_LIMIT_S = 10.0
+
+_MANY_RESTARTS = 3
+
+_LOG_ADVICE = "journalctl -u linegate -n 50"
+
+_BY_HAND = "a line runs only while it is started by hand"
+
+
+class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
+    """What systemd tells of a unit; texts are systemd's own words, empty if it does not tell.
+
+    Attributes:
+        load: whether the unit was found and understood.
+        active: such as ``active``, ``inactive``, ``failed``.
+        sub: the same in more detail.
+        unit_file: whether it is started with the machine, such as ``enabled``.
+        restarts: how often it was started again by itself.
+        result: why it ended.
+        status: what the service says of itself.
+        pid: of its main process; 0 without one.
+        groups: names of groups that it has besides those of its user.
+    """
+
+    load: str = ""
+    active: str = ""
+    sub: str = ""
+    unit_file: str = ""
+    restarts: int = 0
+    result: str = ""
+    status: str = ""
+    pid: int = 0
+    groups: tuple[str, ...] = ()
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether there is such a unit."""
+        return self.load not in ("", "not-found")
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it has processes, which may hold cameras and pins."""
+        return self.active in ("active", "activating", "deactivating", "reloading")
+
+
+def parse_show(text: str) -> ServiceState:
+    """Read what ``systemctl show --property=...`` prints: a line ``Name=value`` a property."""
+    known = {name: value for name, _, value in (line.partition("=") for line in text.split("\n"))}
+    return ServiceState(
+        load=known.get("LoadState", ""),
+        active=known.get("ActiveState", ""),
+        sub=known.get("SubState", ""),
+        unit_file=known.get("UnitFileState", ""),
+        restarts=_number(known.get("NRestarts", "")),
+        result=known.get("Result", ""),
+        status=known.get("StatusText", ""),
+        pid=_number(known.get("MainPID", "")),
+        groups=tuple(known.get("SupplementaryGroups", "").split()),
+    )
+
+
+def read_service(folder: Path = _SYSTEMD, systemctl: str = "systemctl") -> ServiceState | None:
+    """Ask systemd for the service; None where it does not run the machine.
+
+    Raises:
+        OSError, subprocess.SubprocessError: it does not answer.
+    """
+    if not folder.is_dir():
+        return None
+    done = subprocess.run(
+        [systemctl, "show", _UNIT, f"--property={','.join(_PROPERTIES)}"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=True,
+        timeout=_LIMIT_S,
+    )
+    return parse_show(done.stdout)
+
+
+def check_service(state: ServiceState | None) -> Finding:
+    """Judge the service; None without systemd."""
+    if state is None:
+        return passed(Subject.SERVICE, f"no systemd runs this machine; {_BY_HAND}")
+    if not state.is_installed:
+        return passed(Subject.SERVICE, f"no service is installed; {_BY_HAND}")
+    if state.load != "loaded":
+        text = f"systemd cannot use {_UNIT}: {state.load}"
+        return failed(Subject.SERVICE, text, "systemctl status linegate says why")
+    if state.active == "failed":
+        return failed(Subject.SERVICE, f"it has failed ({state.result})", _LOG_ADVICE)
+    return _judge_loaded(state)
+
+
+def _judge_loaded(state: ServiceState) -> Finding:
+    text = f"{state.active} ({state.sub})"
+    text += f", process {state.pid}" if state.pid else ""
+    text += f", {state.unit_file} at start of the machine" if state.unit_file else ""
+    text += f"; it says: {state.status}" if state.status else ""
+    if state.active == "inactive":
+        return warned(Subject.SERVICE, text, "sudo systemctl start linegate")
+    if state.restarts >= _MANY_RESTARTS:
+        text = f"{text}; started again {state.restarts} times"
+        return warned(Subject.SERVICE, text, _LOG_ADVICE)
+    if state.active != "active":
+        return warned(Subject.SERVICE, text, f"wait, and look again; {_LOG_ADVICE}")
+    if state.unit_file == "disabled":
+        return warned(Subject.SERVICE, text, "sudo systemctl enable linegate")
+    return passed(Subject.SERVICE, text)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() else 0
