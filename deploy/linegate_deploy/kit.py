@@ -18,7 +18,14 @@ from linegate_deploy.runtime_wheel import Wheel, runtime_wheel
 from linegate_deploy.wheels import fetch_wheels
 from linegate_runtime.config_file import Overrides, load_config
 
-_BOARD_FILES = ("README.txt", "install.sh", "journald.conf", "linegate.service", "linegate.toml")
+_BOARD_FILES = (
+    "Containerfile",
+    "README.txt",
+    "install.sh",
+    "journald.conf",
+    "linegate.service",
+    "linegate.toml",
+)
 _EXECUTABLE = ("install.sh",)
 
 
