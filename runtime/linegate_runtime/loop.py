@@ -20,7 +20,7 @@ from linegate_runtime.line_report import CameraReport, LineReport
 from linegate_runtime.outputs import LineOutputs
 from linegate_runtime.part_row import PartRow
 from linegate_runtime.pictures import Pictures
-from linegate_runtime.readiness import Sight
+from linegate_runtime.readiness import NOTHING_ACCEPTED, Sight, blind_reason
 from linegate_runtime.reason import Reason
 from linegate_runtime.record import Entry
 from linegate_runtime.recorder import Recorder
@@ -207,7 +207,7 @@ class Line:
         self._reasons = [
             *([] if problem is None else [problem]),
             *(
-                f"camera {station.capture.name} gives no frames"
+                blind_reason(station.capture.name)
                 for station in self._stations
                 if station.sight.is_blind(looked_ns)
             ),
@@ -331,7 +331,7 @@ class Line:
             )
             text = self.tally.line(*now)
             if self._reasons:
-                text += f" · nothing is accepted: {'; '.join(self._reasons)}"
+                text += f" · {NOTHING_ACCEPTED}: {'; '.join(self._reasons)}"
             self._status.show(text, {**self.tally.fields(*now), "reasons": self._reasons})
 
 

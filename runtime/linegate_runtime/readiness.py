@@ -9,6 +9,15 @@ _PERIODS = 3
 _KEPT_GAPS = 5
 
 
+NOTHING_ACCEPTED = "nothing is accepted"
+"""What a line's status says before the reasons, while it is not ready."""
+
+
+def blind_reason(camera: str) -> str:
+    """Return the reason why nothing is accepted while a camera is blind."""
+    return f"camera {camera} gives no frames"
+
+
 class Sight:
     """Whether a camera gives frames as often as it did; times are ``time.monotonic_ns()``."""
 

@@ -1,5 +1,6 @@
 """The service on a machine that a real systemd has booted, in the sandbox of its unit."""
 
+import json
 import os
 import re
 import signal
@@ -90,6 +91,32 @@ def test_a_service_without_its_camera_runs_and_says_so(installed: Machine) -> No
     wait_for(lambda: "nothing is accepted: camera 0 gives no frames" in status(installed), 30)
     assert installed.show("ActiveState") == "active"
     assert installed.show("NRestarts") == "0"
+
+
+def test_doctor_says_what_the_board_lacks_and_that_the_rest_is_in_order(
+    installed: Machine,
+) -> None:
+    found = doctor(installed)
+    assert ("packages", "ok") in found
+    assert ("service", "warning") in found
+    assert ("camera", "failed") in found
+    assert ("engine", "ok") in found
+    installed.run("systemctl", "stop", "linegate")
+    try:
+        assert ("camera", "failed") in doctor(installed)
+        # As its own user the service finds the same, but for what root alone is told.
+        assert ("packages", "ok") in doctor(
+            installed, "setpriv", "--reuid", "linegate", "--regid", "linegate", "--init-groups"
+        )
+    finally:
+        installed.run("systemctl", "start", "linegate")
+
+
+def doctor(machine: Machine, *before: str) -> list[tuple[str, str]]:
+    done = machine.run(*before, "linegate", "doctor", "--json", check=False)
+    assert done.returncode == 5, done.stdout
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    return [(finding["subject"], finding["outcome"]) for finding in findings]
 
 
 def status(machine: Machine) -> str:

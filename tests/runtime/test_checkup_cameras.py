@@ -86,5 +86,7 @@ def test_devices_are_told_from_streams_and_files(tmp_path: Path) -> None:
 
 
 def test_a_device_of_the_running_service_is_left_alone() -> None:
-    assert check_held(camera("0"), is_own=True).outcome is Outcome.OK
-    assert check_held(camera("0"), is_own=False).outcome is Outcome.WARNING
+    assert check_held(camera("0"), "30.0 frames/s", is_own=True).outcome is Outcome.OK
+    assert check_held(camera("0"), "", is_own=False).outcome is Outcome.WARNING
+    blind = check_held(camera("0"), "nothing is accepted: camera 0 gives no frames", is_own=True)
+    assert blind.outcome is Outcome.FAILED

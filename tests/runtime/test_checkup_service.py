@@ -66,7 +66,7 @@ def test_a_running_service_is_ok_and_its_own_words_are_repeated() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "outcome", "words"),
     [
-        ("=active", "=failed", Outcome.FAILED, "journalctl -u linegate -n 50"),
+        ("=active", "=failed", Outcome.FAILED, "sudo journalctl -u linegate -n 50"),
         ("=active", "=inactive", Outcome.WARNING, "systemctl start linegate"),
         ("=active", "=activating", Outcome.WARNING, "look again"),
         ("NRestarts=0", "NRestarts=17", Outcome.WARNING, "started again 17 times"),

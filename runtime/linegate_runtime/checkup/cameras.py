@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from linegate_bundle.errors import LinegateError
 from linegate_runtime.capture import Capture, CaptureEndedError, public_address
 from linegate_runtime.checkup.base import Finding, Subject, failed, passed, warned
+from linegate_runtime.checkup.service import LOG_ADVICE
 from linegate_runtime.config import CameraConfig
+from linegate_runtime.readiness import blind_reason
 from linegate_runtime.sources import SOURCES
 
 _LIMIT_S = 10.0
@@ -50,14 +52,18 @@ def is_device(camera: CameraConfig) -> bool:
     return "://" not in address and _is_live(camera)
 
 
-def check_held(camera: CameraConfig, *, is_own: bool) -> Finding:
+def check_held(camera: CameraConfig, status: str, *, is_own: bool) -> Finding:
     """Judge a device while the service runs: it is not opened.
 
     Args:
         camera: its settings.
+        status: what the service says of itself.
         is_own: whether these are the service's settings.
     """
     name = _name(camera)
+    if is_own and blind_reason(name) in status:
+        text = f"{name}: the service, which uses it, gets no pictures"
+        return failed(Subject.CAMERA, text, f"check its cable, power and address; {LOG_ADVICE}")
     if is_own:
         return passed(Subject.CAMERA, f"{name}: in use by the service, not opened")
     return warned(

@@ -99,7 +99,11 @@ class _Checkup:
         yield from check_imports(modules, problems)
 
     def _ask_service(self) -> Iterator[Finding]:
-        self._service = self._line.ask_service()
+        try:
+            self._service = self._line.ask_service()
+        except PermissionError as error:
+            yield warned(Subject.SERVICE, f"not told: {error}", "sudo linegate doctor")
+            return
         yield check_service(self._service)
 
     def _read_config(self) -> Iterator[Finding]:
@@ -163,7 +167,8 @@ class _Checkup:
         is_own = self._path == self._line.service_config and self._line.overrides.camera is None
         for camera in self._config.cameras:
             if is_running and is_device(camera):
-                yield check_held(camera, is_own=is_own)
+                status = "" if self._service is None else self._service.status
+                yield check_held(camera, status, is_own=is_own)
             else:
                 yield check_camera(camera)
 

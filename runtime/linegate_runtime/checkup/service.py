@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from linegate_runtime.checkup.base import Finding, Subject, failed, passed, warned
+from linegate_runtime.readiness import NOTHING_ACCEPTED
 
 SERVICE_CONFIG = Path("/etc/linegate/linegate.toml")
 """The settings of the installed service."""
@@ -26,7 +27,7 @@ _LIMIT_S = 10.0
 
 _MANY_RESTARTS = 3
 
-_LOG_ADVICE = "journalctl -u linegate -n 50"
+LOG_ADVICE = "sudo journalctl -u linegate -n 50"
 
 _BY_HAND = "a line runs only while it is started by hand"
 
@@ -87,7 +88,7 @@ def read_service(folder: Path = _SYSTEMD, systemctl: str = "systemctl") -> Servi
     """Ask systemd for the service; None where it does not run the machine.
 
     Raises:
-        OSError, subprocess.SubprocessError: it does not answer.
+        OSError, subprocess.SubprocessError: it does not answer, or not this user.
     """
     if not folder.is_dir():
         return None
@@ -97,9 +98,11 @@ def read_service(folder: Path = _SYSTEMD, systemctl: str = "systemctl") -> Servi
         capture_output=True,
         text=True,
         errors="replace",
-        check=True,
+        check=False,
         timeout=_LIMIT_S,
     )
+    if done.returncode:
+        raise PermissionError(" ".join(done.stderr.split()) or "systemctl does not answer")
     return parse_show(done.stdout)
 
 
@@ -113,7 +116,7 @@ def check_service(state: ServiceState | None) -> Finding:
         text = f"systemd cannot use {_UNIT}: {state.load}"
         return failed(Subject.SERVICE, text, "systemctl status linegate says why")
     if state.active == "failed":
-        return failed(Subject.SERVICE, f"it has failed ({state.result})", _LOG_ADVICE)
+        return failed(Subject.SERVICE, f"it has failed ({state.result})", LOG_ADVICE)
     return _judge_loaded(state)
 
 
@@ -121,14 +124,16 @@ def _judge_loaded(state: ServiceState) -> Finding:
     text = f"{state.active} ({state.sub})"
     text += f", process {state.pid}" if state.pid else ""
     text += f", {state.unit_file} at start of the machine" if state.unit_file else ""
-    text += f"; it says: {state.status}" if state.status else ""
     if state.active == "inactive":
         return warned(Subject.SERVICE, text, "sudo systemctl start linegate")
+    text += f"; it says: {state.status}" if state.status else ""
+    if NOTHING_ACCEPTED in state.status:
+        return warned(Subject.SERVICE, text, f"mend what it names; {LOG_ADVICE}")
     if state.restarts >= _MANY_RESTARTS:
         text = f"{text}; started again {state.restarts} times"
-        return warned(Subject.SERVICE, text, _LOG_ADVICE)
+        return warned(Subject.SERVICE, text, LOG_ADVICE)
     if state.active != "active":
-        return warned(Subject.SERVICE, text, f"wait, and look again; {_LOG_ADVICE}")
+        return warned(Subject.SERVICE, text, f"wait, and look again; {LOG_ADVICE}")
     if state.unit_file == "disabled":
         return warned(Subject.SERVICE, text, "sudo systemctl enable linegate")
     return passed(Subject.SERVICE, text)
