@@ -1,0 +1,98 @@
+"""An emulated board with linegate on it, made once a session; caches lie in ``build/arm64``."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.arm64 import trained
+from tests.arm64.device import install_device
+from tests.arm64.guest import CORES, REPOSITORY, SUITES, Guest, Suite, make_tree
+from tests.arm64.wheels import download, unpack
+
+_CACHE = REPOSITORY / "build" / "arm64"
+_RUNTIME_WHEELS = REPOSITORY / "build" / "wheels"
+_REQUIREMENTS = REPOSITORY / "requirements"
+
+_PROGRAMS = {
+    "qemu-aarch64-static": "qemu-user-static",
+    "mmdebstrap": "mmdebstrap",
+    "arch-test": "arch-test",
+}
+
+PICTURES_OF_A_CLASS = 23
+"""Of each of six classes of defects, and three times as many good ones."""
+
+
+@pytest.fixture(scope="session")
+def suite() -> Suite:
+    """The Debian that is tested."""
+    return SUITES[_chosen("LINEGATE_ARM64_SUITE", "bookworm", tuple(SUITES))]
+
+
+@pytest.fixture(scope="session")
+def core() -> str:
+    """The processor that is tested."""
+    return _chosen("LINEGATE_ARM64_CORE", "a72", CORES)
+
+
+@pytest.fixture(scope="session")
+def tree(suite: Suite) -> Path:
+    """A Debian without linegate."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, for chroot and mounts")
+    missing = [package for program, package in _PROGRAMS.items() if not shutil.which(program)]
+    if missing:
+        pytest.skip(f"apt install {' '.join(missing)}")
+    return make_tree(suite.name, _CACHE / f"tree-{suite.name}")
+
+
+@pytest.fixture(scope="session")
+def wheels(suite: Suite) -> Path:
+    """What the board's environment and its tests are made of."""
+    files = [_REQUIREMENTS / name for name in ("device.txt", "device-test.txt")]
+    return download(files, suite, _CACHE / f"wheels-{suite.name}")
+
+
+@pytest.fixture(scope="session")
+def device(tree: Path, core: str, suite: Suite, wheels: Path) -> Guest:
+    """A board on which linegate was just installed."""
+    found = sorted(_RUNTIME_WHEELS.glob("linegate_runtime-*.whl"))
+    if len(found) != 1:
+        raise RuntimeError(
+            f"expected one wheel in {_RUNTIME_WHEELS}, got {found}; run: make wheels"
+        )
+    guest = Guest(tree, core, _CACHE / f"device-{suite.name}-{core}")
+    shutil.rmtree(guest.upper, ignore_errors=True)
+    install_device(guest, suite, wheels, found[0])
+    return guest
+
+
+@pytest.fixture(scope="session")
+def libraries(suite: Suite, wheels: Path) -> Path:
+    """A folder for ``PYTHONPATH`` with pytest and its plug-ins for the board."""
+    folder = _CACHE / f"device-test-{suite.name}"
+    return unpack(_REQUIREMENTS / "device-test.txt", suite, wheels, folder)
+
+
+@pytest.fixture(scope="session")
+def trained_bundle() -> Path:
+    """A bundle of a net that was trained on real pictures."""
+    return trained.trained_bundle(_CACHE)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 207 real pictures that no training saw."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for source in trained.choose("test", PICTURES_OF_A_CLASS):
+        shutil.copyfile(source, folder / f"{source.parent.name}-{source.name}")
+    return folder
+
+
+def _chosen(variable: str, default: str, valid: tuple[str, ...]) -> str:
+    value = os.environ.get(variable, default)
+    if value not in valid:
+        raise ValueError(f"{variable}: expected {' or '.join(valid)}, got {value!r}")
+    return value
