@@ -64,11 +64,22 @@ def main(arguments: Sequence[str] | None = None, child: Child | None = None) -> 
         return 128 + signal.SIGINT
     except BrokenPipeError:
         # The reader of our output has gone, as `| head` does; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 - the one place that turns errors into messages
-        return _report(error, debug=debug)
+        code = _report(error, debug=debug)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # Else Python tries it again at its end, and some versions end with a code of their own.
+            _drop_output()
+        return code
     return code
+
+
+def _drop_output() -> None:
+    """Write what is still to be written to the standard output, and all further, to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(error: Exception, *, debug: bool) -> int:

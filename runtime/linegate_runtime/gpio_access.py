@@ -52,8 +52,9 @@ def find_pins(gpiozero: Any, user: str) -> tuple[str, ...]:
             reasons = "; ".join([str(error), *(str(warning.message) for warning in tried)])
             raise ConfigError(
                 f"{user} finds no pins on this machine; on a Raspberry Pi: "
-                "pip install 'linegate-runtime[gpio]', put the user into the group gpio "
-                f"(sudo usermod -aG gpio $USER) and log in again ({reasons})"
+                "pip install 'linegate-runtime[gpio]', with Python 3.13 lgpio of the system "
+                "(sudo apt install python3-lgpio, then install.sh once more), put the user into "
+                f"the group gpio (sudo usermod -aG gpio $USER) and log in again ({reasons})"
             ) from error
     return tuple(str(warning.message) for warning in tried)
 

@@ -8,11 +8,12 @@ import pytest
 
 from tests.arm64 import trained
 from tests.arm64.device import install_device
-from tests.arm64.guest import CORES, REPOSITORY, SUITES, Guest, Suite, make_tree
-from tests.arm64.wheels import download, unpack
+from tests.arm64.guest import CORES, REPOSITORY, SUITES, Guest, make_tree
+from tests.arm64.wheels import library_folder
+from tests.deploy.kits import make_kit, unpack
+from tests.support import TINY_BUNDLE
 
 _CACHE = REPOSITORY / "build" / "arm64"
-_RUNTIME_WHEELS = REPOSITORY / "build" / "wheels"
 _REQUIREMENTS = REPOSITORY / "requirements"
 
 _PROGRAMS = {
@@ -26,9 +27,9 @@ PICTURES_OF_A_CLASS = 23
 
 
 @pytest.fixture(scope="session")
-def suite() -> Suite:
+def suite() -> str:
     """The Debian that is tested."""
-    return SUITES[_chosen("LINEGATE_ARM64_SUITE", "bookworm", tuple(SUITES))]
+    return _chosen("LINEGATE_ARM64_SUITE", "bookworm", tuple(SUITES))
 
 
 @pytest.fixture(scope="session")
@@ -38,42 +39,38 @@ def core() -> str:
 
 
 @pytest.fixture(scope="session")
-def tree(suite: Suite) -> Path:
+def tree(suite: str) -> Path:
     """A Debian without linegate."""
     if os.getuid() != 0:
         pytest.skip("needs root, for chroot and mounts")
     missing = [package for program, package in _PROGRAMS.items() if not shutil.which(program)]
     if missing:
         pytest.skip(f"apt install {' '.join(missing)}")
-    return make_tree(suite.name, _CACHE / f"tree-{suite.name}")
+    return make_tree(suite, _CACHE / f"tree-{suite}")
 
 
 @pytest.fixture(scope="session")
-def wheels(suite: Suite) -> Path:
-    """What the board's environment and its tests are made of."""
-    files = [_REQUIREMENTS / name for name in ("device.txt", "device-test.txt")]
-    return download(files, suite, _CACHE / f"wheels-{suite.name}")
+def kit(suite: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a kit for the board, with a bundle, as it is unpacked there."""
+    folder = tmp_path_factory.mktemp("kit")
+    return unpack(make_kit(SUITES[suite].name, folder, "--bundle", TINY_BUNDLE), folder / "stick")
 
 
 @pytest.fixture(scope="session")
-def device(tree: Path, core: str, suite: Suite, wheels: Path) -> Guest:
-    """A board on which linegate was just installed."""
-    found = sorted(_RUNTIME_WHEELS.glob("linegate_runtime-*.whl"))
-    if len(found) != 1:
-        raise RuntimeError(
-            f"expected one wheel in {_RUNTIME_WHEELS}, got {found}; run: make wheels"
-        )
-    guest = Guest(tree, core, _CACHE / f"device-{suite.name}-{core}")
+def device(tree: Path, core: str, suite: str, kit: Path) -> Guest:
+    """A board on which the installer has just installed linegate."""
+    guest = Guest(tree, core, _CACHE / f"device-{suite}-{core}")
     shutil.rmtree(guest.upper, ignore_errors=True)
-    install_device(guest, suite, wheels, found[0])
+    said = install_device(guest, kit)
+    assert said.count("golden frames answered as promised") == 2, said
     return guest
 
 
 @pytest.fixture(scope="session")
-def libraries(suite: Suite, wheels: Path) -> Path:
+def libraries(suite: str) -> Path:
     """A folder for ``PYTHONPATH`` with pytest and its plug-ins for the board."""
-    folder = _CACHE / f"device-test-{suite.name}"
-    return unpack(_REQUIREMENTS / "device-test.txt", suite, wheels, folder)
+    folder = _CACHE / f"device-test-{suite}"
+    return library_folder(_REQUIREMENTS / "device-test.txt", SUITES[suite], folder)
 
 
 @pytest.fixture(scope="session")

@@ -5,29 +5,14 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from linegate_deploy.platforms import PLATFORMS
+
 REPOSITORY = Path(__file__).parents[2]
 _SCRIPTS = REPOSITORY / "deploy" / "arm64"
 
 
-@dataclasses.dataclass(frozen=True)
-class Suite:
-    """What wheels must fit.
-
-    Attributes:
-        name: of the Debian.
-        python: its version.
-        glibc: minor version of the C library 2.
-    """
-
-    name: str
-    python: str
-    glibc: int
-
-
-SUITES = {
-    suite.name: suite for suite in (Suite("bookworm", "3.11", 36), Suite("trixie", "3.13", 41))
-}
-"""Debians that are tested, by name."""
+SUITES = {suite: PLATFORMS[f"rpi-{suite}"] for suite in ("bookworm", "trixie")}
+"""Debians that are tested, by name, and what kits for them are called."""
 
 CORES = ("a53", "a72", "a76")
 

@@ -1,6 +1,5 @@
 """The installer on a machine that a real systemd has booted, without network."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -9,54 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.booted import Machine, booted, overlaid
+from tests.deploy.fingerprints import DATA, changed, data_files, files
 from tests.deploy.kits import unpack
 
 pytestmark = pytest.mark.board
 
 KIT = "/media/stick/linegate-kit-debian-x86-0.1.0"
 INSTALLER = f"{KIT}/install.sh"
-DATA = "var/lib/linegate"
-
-VOLATILE = ("dev", "proc", "sys", "run", "tmp", "var/tmp", "var/log", "var/lib/systemd", "media")
-"""What any system changes by itself."""
-
-SHADOWS = ("etc/passwd-", "etc/shadow-", "etc/group-", "etc/gshadow-", "etc/subuid-", "etc/subgid-")
-"""Copies that the system's own programs keep when they add a user."""
-
-
-def files(root: Path) -> dict[str, str]:
-    """Return what every file, link and folder is, by its path; data of the line left out."""
-    found = {}
-    for folder, folders, names in os.walk(root):
-        inside = os.path.relpath(folder, root)
-        if inside in VOLATILE or inside == DATA:
-            folders[:] = []
-            continue
-        for name in [*folders, *names]:
-            path = Path(folder, name)
-            place = str(Path(inside, name))
-            if place not in SHADOWS:
-                found[place] = fingerprint(path)
-    return found
-
-
-def fingerprint(path: Path) -> str:
-    status = path.lstat()
-    head = f"{status.st_mode:o} {status.st_uid} {status.st_gid}"
-    if path.is_symlink():
-        return f"{head} -> {path.readlink()}"
-    if not path.is_file():
-        return head
-    return f"{head} {status.st_mtime_ns} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-
-
-def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    return {place for place in {*before, *after} if before.get(place) != after.get(place)}
-
-
-def data_hashes(machine: Machine) -> dict[str, str]:
-    root = machine.root / DATA
-    return {str(path): fingerprint(path) for path in sorted(root.rglob("*"))}
 
 
 def test_install_verifies_and_starts_again_changes_nothing_and_uninstall_leaves_the_data(
@@ -67,13 +25,13 @@ def test_install_verifies_and_starts_again_changes_nothing_and_uninstall_leaves_
     assert "10 golden frames answered as promised in ai-edge-litert" in said
     assert "10 golden frames answered as promised in onnxruntime" in said
     assert said.rstrip().splitlines()[-2].endswith("installed")
-    installed, data = files(machine.root), data_hashes(machine)
+    installed, data = files(machine.root), data_files(machine.root)
     assert machine.run("systemctl", "is-enabled", "linegate").stdout.strip() == "enabled"
 
     again = machine.run("sh", INSTALLER, "--no-start").stdout
     assert "nothing to do" in again
     assert changed(installed, files(machine.root)) == set()
-    assert data_hashes(machine) == data
+    assert data_files(machine.root) == data
 
     settings = machine.root / "etc/linegate/linegate.toml"
     settings.write_text(settings.read_text().replace('address = "0"', 'address = "7"'))

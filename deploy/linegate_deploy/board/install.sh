@@ -11,6 +11,7 @@ DATA=/var/lib/linegate
 UNIT=/etc/systemd/system/linegate.service
 JOURNAL=/etc/systemd/journald.conf.d/linegate.conf
 COMMAND=/usr/local/bin/linegate
+LOCK=/run/linegate-install.lock
 ACCOUNT=linegate
 # Cameras, the camera's own memory, pins.
 GROUPS_WANTED="video render gpio"
@@ -256,6 +257,19 @@ import pymodbus.client, pymodbus.server' ||
         fail 6 "the environment does not work here, see above; nothing was changed"
 }
 
+# lgpio reaches the pins and has no wheel for Python 3.13; Raspberry Pi OS has its own.
+link_system_lgpio() {
+    # Found and not imported: lgpio makes a file where it is imported.
+    find='import importlib.util as i; print(*[i.find_spec(n).origin for n in ("lgpio", "_lgpio")])'
+    "$env/bin/python" -c "$find" >/dev/null 2>&1 && return 0
+    where=$(python3 -c "$find" 2>/dev/null) || return 0
+    say "the pins are reached through the system's lgpio"
+    for file in $where; do
+        ln -sf "$file" "$(echo "$env"/lib/python3*/site-packages)/"
+    done
+    changed=yes
+}
+
 # --- accounts, data, settings ----------------------------------------------------------------
 
 make_account() {
@@ -400,6 +414,7 @@ do_install() {
     check_space
     changed=
     make_environment
+    link_system_lgpio
     make_account
     make_data
     place_bundle
@@ -488,9 +503,9 @@ main() {
     trap clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    (: >/run/lock/linegate-install) 2>/dev/null ||
-        fail 7 "/run/lock cannot be written to: the system is read-only; nothing was changed"
-    exec 9>/run/lock/linegate-install
+    (: >"$LOCK") 2>/dev/null ||
+        fail 7 "$LOCK cannot be written to: the system is read-only; nothing was changed"
+    exec 9>"$LOCK"
     flock -n 9 || fail 4 "another installation of linegate runs on this board"
     "$action"
 }
