@@ -67,6 +67,7 @@ _VERIFY = "runtime/test_verify.py::test_"
 DESELECTED = {
     "runtime/test_checkup_cameras.py::"
     "test_a_camera_that_nobody_serves_is_a_failure_with_the_reason": _LIMITS,
+    "runtime/test_checkup_cameras.py::test_black_and_frozen_pictures_are_named": _LIMITS,
     "runtime/test_loop.py::test_time_ends_a_run_and_the_tally_counts": _LIMITS,
     "runtime/test_sink_modbus_client.py::"
     "test_a_controller_that_is_away_is_an_error_of_the_delivery_and_not_of_the_start": _LIMITS,

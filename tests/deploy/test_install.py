@@ -167,7 +167,7 @@ def test_no_kit_and_no_network_is_said_with_what_to_do(machine: Machine) -> None
         (("--offline",), "--offline needs a folder"),
         (("--offline", "/nowhere"), "there is no such folder or file"),
         (("--offline", "/etc"), "expected a kit's folder"),
-        (("--offline", "/etc/passwd"), "cannot unpack it"),
+        (("--offline", "/etc/passwd"), "it cannot be unpacked into /var/tmp"),
         (("--often",), "unknown option --often"),
         (("--with-picamera2",), "apt install python3-picamera2"),
     ],

@@ -144,6 +144,15 @@ def test_the_sandbox_lets_the_line_ask_for_the_clock(watching: Machine) -> None:
     assert '"clock_synced":true' in row or '"clock_synced":false' in row
 
 
+def test_short_lived_files_go_to_memory(watching: Machine) -> None:
+    pid = watching.show("MainPID")
+    environment = watching.run("sh", "-c", f"tr '\\0' '\\n' < /proc/{pid}/environ").stdout
+    assert "TMPDIR=/run/linegate\n" in environment
+    mounts = watching.run("cat", f"/proc/{pid}/mountinfo").stdout
+    place = watching.run("stat", "-f", "-c", "%T", "/run/linegate").stdout.strip()
+    assert place == "tmpfs", mounts
+
+
 def test_a_line_that_hangs_is_started_anew_by_the_watchdog(watching: Machine) -> None:
     drop_in = watching.root / "etc/systemd/system/linegate.service.d/quick.conf"
     drop_in.parent.mkdir()

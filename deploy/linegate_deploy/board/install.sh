@@ -45,21 +45,23 @@ fail() {
 }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# Exit codes: 2 wrong options, 4 this system does not fit, 6 an engine or wheels fail,
-# 7 something cannot be written, 3 a file of the kit is damaged.
+# Exit codes: 2 wrong options, 3 the kit is damaged, 4 this system does not fit, 6 wheels, engine
+# or bundle fail here, 7 something cannot be written or fetched, 8 the service does not start.
 
 # --- what is there ---------------------------------------------------------------------------
 
 find_kit() {
-    here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
+    here=$(dirname "$script")
     kit=
     unpacked=
     if [ -n "$offline" ]; then
         [ -e "$offline" ] || fail 2 "--offline $offline: there is no such folder or file"
         if [ -f "$offline" ]; then
-            unpacked=$(mktemp -d "${TMPDIR:-/var/tmp}/linegate-kit.XXXXXX")
-            tar -xf "$offline" -C "$unpacked" 2>/dev/null ||
-                fail 3 "$offline: expected a kit as \`linegate deploy-kit\` makes it, cannot unpack it"
+            unpacked=$(mktemp -d /var/tmp/linegate-kit.XXXXXX) ||
+                fail 7 "/var/tmp cannot be written to; unpack the kit and run its install.sh"
+            tar -xf "$offline" --no-same-owner -C "$unpacked" ||
+                fail 3 "$offline: expected a kit as \`linegate deploy-kit\` makes it; it cannot be" \
+                    "unpacked into /var/tmp ($(free_mb /var/tmp) MB free), see above"
             set -- "$unpacked"/*/kit.conf
             offline=$(dirname "$1")
         fi
@@ -81,6 +83,11 @@ own_platform() {
 }
 
 architecture() { dpkg --print-architecture 2>/dev/null || uname -m; }
+
+free_mb() { df -Pm "$1" | awk 'NR == 2 { print $4 }'; }
+
+# Isolated: neither the caller's folder nor variables have a say in what root runs.
+python3() { command python3 -I "$@"; }
 
 python_version() { python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 
@@ -141,9 +148,9 @@ check_writable() {
 
 check_space() {
     [ -e "$APP/env-$id/.complete" ] && return 0
-    free_mb=$(df -Pm /opt | awk 'NR == 2 { print $4 }')
-    [ "$free_mb" -ge "$NEEDED_MB" ] ||
-        fail 7 "expected $NEEDED_MB MB free below /opt, got $free_mb MB; nothing was changed"
+    free=$(free_mb /opt)
+    [ "$free" -ge "$NEEDED_MB" ] ||
+        fail 7 "expected $NEEDED_MB MB free below /opt, got $free MB; nothing was changed"
 }
 
 # What bears our name and is not ours is left alone.
@@ -193,18 +200,54 @@ find_requirements() {
 
 make_environment() {
     env=$APP/env-$id
-    [ -e "$env/.complete" ] && return 0
+    if [ -e "$env/.complete" ]; then
+        is_whole && return 0
+        say "$env is damaged, see above; it is made anew"
+    fi
     rm -rf "$env"
     mkdir -p "$APP"
     building=$env
+    changed=yes
     say "setting up $env"
     python3 -m venv --without-pip ${picamera2:+--system-site-packages} "$env"
     if [ -n "$kit" ]; then install_from_kit; else install_from_index; fi
     # Where the list is, doctor can compare; without hashes of wheels that are gone.
-    cp "$requirements" "$env/requirements.txt"
+    install -m 644 "$requirements" "$env/requirements.txt"
     compile_environment
+    # A power cut must not leave empty files behind a mark that says that all is there.
+    sync
     : >"$env/.complete"
+    sync
     building=
+}
+
+# Is every file of the environment as its wheel had it?
+is_whole() {
+    python3 -c '
+import base64, csv, hashlib, pathlib, sys
+site, = pathlib.Path(sys.argv[1]).glob("lib/python3*/site-packages")
+wrong = 0
+for record in site.glob("*.dist-info/RECORD"):
+    for name, expected, _ in csv.reader(record.read_text().splitlines()):
+        kind, _, digest = expected.partition("=")
+        if kind != "sha256":
+            continue
+        try:
+            found = hashlib.sha256((site / name).read_bytes()).digest()
+        except OSError:
+            found = b""
+        if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != digest:
+            print(f"{site / name}: missing or altered", file=sys.stderr)
+            wrong += 1
+listed = {line.split("==")[0].lower().replace("-", "_") for line in
+          pathlib.Path(sys.argv[1], "requirements.txt").read_text().splitlines() if "==" in line
+          and ";" not in line}
+there = {one.name.removesuffix(".dist-info").rpartition("-")[0].lower().replace(".", "_").replace("-", "_")
+         for one in site.glob("*.dist-info")}
+for name in sorted(listed - there):
+    print(f"{name}: missing", file=sys.stderr)
+    wrong += 1
+sys.exit(1 if wrong else 0)' "$env"
 }
 
 install_from_kit() {
@@ -218,7 +261,7 @@ install_from_index() {
     bootstrap=$(mktemp -d "${TMPDIR:-/var/tmp}/linegate-pip.XXXXXX")
     # pip of the system may be too old to install for another environment; ours is pinned.
     { python3 -m venv "$bootstrap/venv" &&
-        "$bootstrap/venv/bin/python" -m pip download --quiet --disable-pip-version-check \
+        "$bootstrap/venv/bin/python" -I -m pip download --quiet --disable-pip-version-check \
             --no-input --retries 1 --timeout 20 --require-hashes --no-deps \
             --dest "$bootstrap" --requirement "$here/installer.txt"; } || no_network
     set -- "$bootstrap"/pip-*.whl
@@ -249,8 +292,8 @@ install_wheels() {
 
 # The service cannot write here, so what it loads is compiled now; what it does not, need not be.
 compile_environment() {
-    "$env/bin/python" -m compileall -q "$env"/lib/python*/site-packages/linegate_*
-    env -u PYTHONDONTWRITEBYTECODE "$env/bin/python" -c '
+    "$env/bin/python" -I -m compileall -q "$env"/lib/python*/site-packages/linegate_*
+    "$env/bin/python" -I -c '
 import ai_edge_litert.interpreter, cv2, msgspec, numpy, onnxruntime, sqlite3
 import asyncua, gpiozero, paho.mqtt.client, prometheus_client.exposition
 import pymodbus.client, pymodbus.server' ||
@@ -261,7 +304,7 @@ import pymodbus.client, pymodbus.server' ||
 link_system_lgpio() {
     # Found and not imported: lgpio makes a file where it is imported.
     find='import importlib.util as i; print(*[i.find_spec(n).origin for n in ("lgpio", "_lgpio")])'
-    "$env/bin/python" -c "$find" >/dev/null 2>&1 && return 0
+    "$env/bin/python" -I -c "$find" >/dev/null 2>&1 && return 0
     where=$(python3 -c "$find" 2>/dev/null) || return 0
     say "the pins are reached through the system's lgpio"
     for file in $where; do
@@ -282,36 +325,92 @@ make_account() {
     done
 }
 
-# Data of an installation that was removed belongs to nobody any more.
-make_data() {
-    install -d -m 750 "$DATA" "$DATA/bundles"
-    if [ "$(stat -c %U "$DATA")" != "$ACCOUNT" ]; then
-        chown -R "$ACCOUNT:$ACCOUNT" "$DATA"
-    fi
-    chown "$ACCOUNT:$ACCOUNT" "$DATA/bundles"
+# It may be a link to another disk; whoever may change /var/lib is root.
+find_data() {
+    if [ -L "$DATA" ]; then DATA=$(readlink -f "$DATA"); fi
 }
 
-# write MODE FROM TO: replaced as a whole, and only if it differs.
+# Data of an installation that was removed belongs to root. What is in it belongs to the service,
+# which may be in an attacker's hands: root follows no link there and writes nothing there.
+make_data() {
+    [ -d "$DATA" ] || install -d -m 750 -o "$ACCOUNT" -g "$ACCOUNT" "$DATA"
+    [ "$(stat -c %U "$DATA")" = "$ACCOUNT" ] || chown -hR "$ACCOUNT:$ACCOUNT" "$DATA"
+    as_account mkdir -p "$DATA/bundles"
+}
+
+as_account() { setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --init-groups -- "$@"; }
+
+# write MODE GROUP FROM TO: replaced as a whole, and only if it differs; never where others write.
 write() {
-    cmp -s "$2" "$3" && return 0
-    mkdir -p "$(dirname "$3")"
-    install -m "$1" "$2" "$3.new"
-    sync "$3.new" 2>/dev/null || true
-    mv "$3.new" "$3"
+    [ "$(stat -c '%a %U %G' "$4" 2>/dev/null)" = "$1 root $2" ] && cmp -s "$3" "$4" && return 0
+    mkdir -p "$(dirname "$4")"
+    install -m "$1" -o root -g "$2" "$3" "$4.new"
+    sync "$4.new" 2>/dev/null || true
+    mv "$4.new" "$4"
     changed=yes
 }
 
-# The kit's bundle, or the one that is there; it is put to use once it was verified.
-place_bundle() {
-    bundle=
-    if [ -e "$DATA/bundle.linegate" ]; then bundle=$(readlink -f "$DATA/bundle.linegate"); fi
+# The kit's bundle, else the one of the settings; it is put to use once it was verified.
+find_bundle() {
+    carried=
+    bundle=$(settings_bundle)
     [ -n "$kit" ] || return 0
     for file in "$kit"/bundle/*.linegate; do
         [ -f "$file" ] || continue
-        bundle=$DATA/bundles/$(basename "$file")
-        write 640 "$file" "$bundle"
-        chown "$ACCOUNT:$ACCOUNT" "$bundle"
+        carried=$(basename "$file")
+        bundle=$DATA/bundles/$carried
+        if ! as_account cmp -s - "$bundle" <"$file"; then
+            bundle=$DATA/bundles/.$carried.new
+            # shellcheck disable=SC2016 # for the inner shell
+            as_account sh -c 'umask 027 && cat >"$1" && sync "$1"' sh "$bundle" <"$file" ||
+                fail 7 "the bundle cannot be written to $DATA/bundles"
+        fi
     done
+}
+
+# What the settings say, as a path; nothing if they name none or cannot be read.
+settings_bundle() {
+    python3 -c '
+import pathlib, sys, tomllib
+path = pathlib.Path(sys.argv[1])
+try:
+    named = tomllib.loads(path.read_text()).get("bundle", "")
+except (OSError, ValueError):
+    named = ""
+found = path.parent / named
+print(found if isinstance(named, str) and named and found.is_file() else "")' \
+        "$SETTINGS/linegate.toml"
+}
+
+verify_bundle() {
+    [ -n "$bundle" ] || return 0
+    say "linegate verify $bundle"
+    if ! (cd "$DATA" && as_account env HOME="$DATA" PYTHONDONTWRITEBYTECODE=1 \
+        "$env/bin/linegate" verify "$bundle"); then
+        if [ "$bundle" = "$DATA/bundles/.$carried.new" ]; then as_account rm -f "$bundle"; fi
+        fail 6 "the bundle does not answer on this board as it did on the workstation, see" \
+            "above; the service is as it was"
+    fi
+}
+
+# Only what the kit brought is linked; a bundle that somebody put there is kept.
+use_bundle() {
+    [ -n "$carried" ] || return 0
+    if [ "$bundle" = "$DATA/bundles/.$carried.new" ]; then
+        as_account mv -fT "$bundle" "$DATA/bundles/$carried"
+        bundle=$DATA/bundles/$carried
+        changed=yes
+    fi
+    used=$DATA/bundle.linegate
+    [ "$(readlink "$used")" != "bundles/$carried" ] || return 0
+    if [ -e "$used" ] && [ ! -L "$used" ]; then
+        kept=bundles/before-$(date +%Y%m%d-%H%M%S).linegate
+        say "keeping $used as $DATA/$kept"
+        as_account mv -nT "$used" "$DATA/$kept"
+    fi
+    as_account ln -sfn "bundles/$carried" "$used.new"
+    as_account mv -fT "$used.new" "$used"
+    changed=yes
 }
 
 # link TARGET NAME: NAME points to TARGET, at every moment to the one or the other.
@@ -322,60 +421,52 @@ link() {
     changed=yes
 }
 
-# Settings are the user's: they are never written over.
+# Settings are the user's: they are never written over. Those that an uninstallation set aside are
+# taken if the data still belong to root, so that nobody else can have put them there.
 place_settings() {
-    install -d -m 750 -g "$ACCOUNT" "$SETTINGS"
-    if [ -e "$SETTINGS/linegate.toml" ]; then
-        if [ -n "$kit" ] && [ -f "$kit/settings.toml" ]; then
-            cmp -s "$kit/settings.toml" "$SETTINGS/linegate.toml" ||
-                say "$SETTINGS/linegate.toml is there and kept; the kit's are $kit/settings.toml"
-        fi
-        return 0
-    fi
-    if [ -d "$DATA/settings" ]; then
+    [ -d "$SETTINGS" ] || install -d -m 750 -o root -g "$ACCOUNT" "$SETTINGS"
+    if [ ! -e "$SETTINGS/linegate.toml" ] && is_roots "$DATA" && is_roots "$DATA/settings"; then
         say "taking the settings of the installation before, from $DATA/settings"
-        find "$DATA/settings" -mindepth 1 -maxdepth 1 -exec mv -t "$SETTINGS" {} +
-        rmdir "$DATA/settings"
         # What was said with `systemctl edit`.
-        if [ -d "$SETTINGS/linegate.service.d" ]; then mv "$SETTINGS/linegate.service.d" "$UNIT.d"; fi
-        chown -R "root:$ACCOUNT" "$SETTINGS"
+        if [ -d "$DATA/settings/linegate.service.d" ] && [ ! -e "$UNIT.d" ]; then
+            mv "$DATA/settings/linegate.service.d" "$UNIT.d"
+        fi
+        chgrp -hR "$ACCOUNT" "$DATA/settings"
+        find "$DATA/settings" -mindepth 1 -maxdepth 1 -exec mv -n -t "$SETTINGS" {} +
+        rmdir "$DATA/settings" 2>/dev/null || say "some were there already; see $DATA/settings"
+        changed=yes
     fi
+    from=$files/linegate.toml
+    if [ -n "$kit" ] && [ -f "$kit/settings.toml" ]; then from=$kit/settings.toml; fi
     if [ ! -e "$SETTINGS/linegate.toml" ]; then
-        from=$files/linegate.toml
-        if [ -n "$kit" ] && [ -f "$kit/settings.toml" ]; then from=$kit/settings.toml; fi
-        write 640 "$from" "$SETTINGS/linegate.toml"
-        chgrp "$ACCOUNT" "$SETTINGS/linegate.toml"
+        write 640 "$ACCOUNT" "$from" "$SETTINGS/linegate.toml"
+    elif [ "$from" != "$files/linegate.toml" ] && ! cmp -s "$from" "$SETTINGS/linegate.toml"; then
+        say "$SETTINGS/linegate.toml is there and kept; the kit's are $from"
     fi
+    # An interruption may have left them unreadable for the service.
+    for owned in "$SETTINGS" "$SETTINGS/linegate.toml"; do
+        [ "$(stat -c %G "$owned")" = "$ACCOUNT" ] || { chgrp "$ACCOUNT" "$owned" && changed=yes; }
+    done
 }
+
+is_roots() { [ -d "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %U "$1")" = root ]; }
 
 # --- the service -----------------------------------------------------------------------------
 
 is_booted() { [ -d /run/systemd/system ]; }
 
-as_account() { setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --init-groups -- "$@"; }
-
-verify_bundle() {
-    [ -n "$bundle" ] || return 0
-    say "linegate verify $bundle"
-    (cd "$DATA" && as_account env HOME="$DATA" PYTHONDONTWRITEBYTECODE=1 \
-        "$env/bin/linegate" verify "$bundle") ||
-        fail 6 "the bundle does not answer on this board as it did on the workstation, see" \
-            "above; the service is as it was"
-    link "bundles/$(basename "$bundle")" "$DATA/bundle.linegate"
-}
-
 place_service() {
     link "env-$id" "$APP/env"
     mkdir -p "$(dirname "$COMMAND")"
     [ -L "$COMMAND" ] || ln -s "$APP/env/bin/linegate" "$COMMAND"
-    before=$changed
-    changed=
-    write 644 "$files/journald.conf" "$JOURNAL"
-    if [ -n "$changed" ] && is_booted; then systemctl restart systemd-journald || true; fi
-    changed=
-    write 644 "$files/linegate.service" "$UNIT"
-    if [ -n "$changed" ] && is_booted; then systemctl daemon-reload; fi
-    changed=$before$changed
+    if ! cmp -s "$files/journald.conf" "$JOURNAL"; then
+        write 644 root "$files/journald.conf" "$JOURNAL"
+        if is_booted; then systemctl restart systemd-journald || true; fi
+    fi
+    if ! cmp -s "$files/linegate.service" "$UNIT"; then
+        write 644 root "$files/linegate.service" "$UNIT"
+    fi
+    if is_booted; then systemctl daemon-reload; fi
     systemctl is-enabled --quiet linegate 2>/dev/null || systemctl enable --quiet linegate
 }
 
@@ -383,48 +474,69 @@ start_service() {
     if ! is_booted; then
         say "systemd does not run here; the service starts with the system"
     elif [ -n "$no_start" ]; then
-        say "not started, as asked: systemctl start linegate"
-    elif [ ! -e "$DATA/bundle.linegate" ]; then
+        say "not started, as asked: systemctl restart linegate"
+    elif [ -z "$(settings_bundle)" ]; then
         say "there is no bundle yet: copy one to $DATA/bundles, then" \
             "ln -s bundles/NAME.linegate $DATA/bundle.linegate and systemctl start linegate"
     elif [ -n "$changed" ] || ! systemctl is-active --quiet linegate; then
         systemctl reset-failed linegate 2>/dev/null || true
-        systemctl restart linegate || say "the service does not start: journalctl -u linegate -n 50"
+        systemctl restart linegate || take_back
     fi
 }
 
-# Only once the service runs in the new environment.
+# A line that ran before is to run again, whatever is wrong with the new environment.
+take_back() {
+    if [ -n "$env_before" ] && [ "$env_before" != "env-$id" ] && [ -d "$APP/$env_before" ]; then
+        link "$env_before" "$APP/env"
+        systemctl restart linegate || true
+        fail 8 "the service does not start in the new environment and goes on in the one before;" \
+            "journalctl -u linegate -n 50"
+    fi
+    fail 8 "it is installed, but the service does not start: journalctl -u linegate -n 50"
+}
+
+# None that a process runs in: a line that goes on in an old one needs it to start its cameras.
 remove_old_environments() {
     for old in "$APP"/env-*; do
-        [ "$old" = "$env" ] || rm -rf "$old"
+        if [ "$old" = "$env" ] || [ ! -d "$old" ]; then continue; fi
+        if ! grep -lqs "$old/" /proc/[0-9]*/cmdline; then rm -rf "$old"; fi
     done
 }
 
 # --- the two things it does ------------------------------------------------------------------
 
 do_install() {
+    check_system
+    find_data
+    check_foreign
+    check_writable
     find_kit
     files=${kit:-$here}
-    check_system
-    check_foreign
     check_kit
+    keep_picamera2
     check_picamera2
-    check_writable
     find_requirements
     check_space
     changed=
+    env_before=$(readlink "$APP/env" || true)
     make_environment
     link_system_lgpio
     make_account
-    make_data
-    place_bundle
     place_settings
+    make_data
+    find_bundle
     verify_bundle
+    use_bundle
     place_service
     start_service
     remove_old_environments
     if [ -n "$changed" ]; then say "installed"; else say "nothing to do: all is as it should be"; fi
     say "settings: $SETTINGS/linegate.toml; then: linegate doctor; systemctl restart linegate"
+}
+
+# Who asked for it once need not ask again with every update.
+keep_picamera2() {
+    if grep -qs '^include-system-site-packages = true' "$APP/env/pyvenv.cfg"; then picamera2=yes; fi
 }
 
 check_picamera2() {
@@ -435,31 +547,51 @@ check_picamera2() {
 
 do_uninstall() {
     check_foreign
+    find_data
     if is_booted && [ -e "$UNIT" ]; then systemctl stop linegate || true; fi
+    check_nobody_runs
     if [ -e "$UNIT" ]; then systemctl disable --quiet linegate 2>/dev/null || true; fi
+    set_settings_aside
     rm -f "$UNIT" "$JOURNAL"
-    rmdir /etc/systemd/journald.conf.d 2>/dev/null || true
+    rmdir "$(dirname "$JOURNAL")" 2>/dev/null || true
     if is_booted; then
         systemctl daemon-reload
         systemctl reset-failed linegate 2>/dev/null || true
     fi
-    rm -rf "$APP"
+    rm -rf "$APP/env" "$APP"/env-*
+    rmdir "$APP" 2>/dev/null || [ ! -d "$APP" ] || say "$APP has other files and stays"
     if [ -L "$COMMAND" ]; then rm -f "$COMMAND"; fi
-    if [ -d "$SETTINGS" ]; then
-        install -d -m 700 "$DATA" "$DATA/settings"
-        if [ -d "$UNIT.d" ]; then mv "$UNIT.d" "$SETTINGS/linegate.service.d"; fi
-        find "$SETTINGS" -mindepth 1 -maxdepth 1 -exec mv -t "$DATA/settings" {} +
-        rmdir "$SETTINGS"
-    fi
-    if getent passwd "$ACCOUNT" >/dev/null; then userdel "$ACCOUNT" 2>/dev/null; fi
+    if getent passwd "$ACCOUNT" >/dev/null; then userdel "$ACCOUNT"; fi
     if getent group "$ACCOUNT" >/dev/null; then groupdel "$ACCOUNT"; fi
-    if [ -d "$DATA" ]; then
-        # The number of a user who is gone may be given to another.
-        chown -R root:root "$DATA"
-        say "removed; data and settings stay in $DATA"
-    else
-        say "removed"
+    say "removed; data and settings stay in $DATA"
+}
+
+# Before anything is removed: the account cannot be while a process of it runs.
+check_nobody_runs() {
+    uid=$(id -u "$ACCOUNT" 2>/dev/null) || return 0
+    for status in /proc/[0-9]*/status; do
+        if [ "$(awk '$1 == "Uid:" { print $2 }' "$status" 2>/dev/null)" = "$uid" ]; then
+            process=$(basename "$(dirname "$status")")
+            fail 4 "process $process of the user $ACCOUNT still runs ($(tr '\0' ' ' \
+                <"/proc/$process/cmdline")); end it, then uninstall again"
+        fi
+    done
+}
+
+# Into the data, which belong to root from now on: the number of a user who is gone may be given
+# to another. What the service may have put at that place is no settings of ours.
+set_settings_aside() {
+    [ -d "$DATA" ] || install -d -m 750 "$DATA"
+    chown -hR root:root "$DATA"
+    [ -d "$SETTINGS" ] || return 0
+    if [ -e "$DATA/settings" ] || [ -L "$DATA/settings" ]; then
+        mv -T "$DATA/settings" "$DATA/settings-before-$(date +%Y%m%d-%H%M%S)"
     fi
+    mkdir -m 700 "$DATA/settings"
+    chown -hR root:root "$SETTINGS"
+    find "$SETTINGS" -mindepth 1 -maxdepth 1 -exec mv -t "$DATA/settings" {} +
+    rmdir "$SETTINGS" 2>/dev/null || rm -f "$SETTINGS"
+    if [ -d "$UNIT.d" ]; then mv "$UNIT.d" "$DATA/settings/linegate.service.d"; fi
 }
 
 clean_up() {
@@ -499,6 +631,10 @@ main() {
     # Commands of the system, whatever the caller's PATH is; files readable for the service.
     PATH=/usr/sbin:/usr/bin:/sbin:/bin
     umask 022
+    script=$(readlink -f "$0")
+    case $offline in "" | /*) ;; *) offline=$PWD/$offline ;; esac
+    # Programs that look into the current folder find nothing of the caller's.
+    cd /
     unset PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
     trap clean_up EXIT
     trap 'exit 130' INT
