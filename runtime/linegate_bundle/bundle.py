@@ -117,6 +117,8 @@ class Bundle:
                 members or fields that do not belong in a bundle.
         """
         try:
+            if path.exists() and not path.is_file():
+                raise BundleError(f"{path}: expected a file")
             file = path.open("rb")
         except OSError as error:
             raise BundleError(f"{path}: cannot be opened: {error.strerror}") from error

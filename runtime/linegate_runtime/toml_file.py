@@ -49,6 +49,8 @@ class TomlFile:
         import tomllib  # noqa: PLC0415 - a line without a file needs none
 
         try:
+            if path.exists() and not path.is_file():
+                raise ConfigError(f"{path}: expected a file")
             text = path.read_bytes().decode()
             return cls(path, text, tomllib.loads(text))
         except OSError as error:

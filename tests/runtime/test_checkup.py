@@ -1,11 +1,14 @@
 """``linegate doctor``: Python, processor, memory, clock and heat of broken machines."""
 
+import dataclasses
 import datetime as dt
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +24,7 @@ from linegate_runtime.checkup.python import check_python
 from linegate_runtime.checkup.service import ServiceState
 from linegate_runtime.config_file import Overrides
 from linegate_runtime.identity import Processor, parse_cpuinfo, read_processor
+from tests.support import TINY_BUNDLE
 
 PI_5 = """\
 processor\t: 0
@@ -216,12 +220,28 @@ def test_the_services_settings_are_taken_where_nothing_else_is_given(
 ) -> None:
     monkeypatch.setattr(module, "import_problems", lambda _: {})
     settings = tmp_path / "linegate.toml"
-    settings.write_text('[camera]\naddress = "0"\nname = "top"\n')
-    running = ServiceState(load="loaded", active="active", sub="running")
+    text = '[camera]\naddress = "0"\nname = "top"\n'
+    settings.write_text(f'bundle = "{TINY_BUNDLE}"\n{text}')
+    now = time.monotonic()
+    running = ServiceState(load="loaded", active="active", sub="running", pid=1, started_s=now + 60)
     line = Line(service_config=settings, ask_service=lambda: running)
     found = {finding.subject: finding for finding in checkup(line)}
     assert f"{settings}: 1 camera, trigger presence" in found[Subject.CONFIGURATION].detail
     assert found[Subject.CAMERA] == passed(Subject.CAMERA, "top: in use by the service, not opened")
+    # A service that was started before the settings were changed has not read them.
+    before = msgspec.structs.replace(running, started_s=now - 60)
+    again = checkup(dataclasses.replace(line, ask_service=lambda: before))
+    found = {finding.subject: finding for finding in again}
+    assert found[Subject.CAMERA].outcome is Outcome.WARNING
+    # One that is waiting to be started again holds no camera.
+    settings.write_text(text.replace('"0"', '"64x48@30"\nsource = "fake"'))
+    waiting = msgspec.structs.replace(running, pid=0, folders=(Path("/var/lib/linegate"),))
+    every = list(checkup(dataclasses.replace(line, ask_service=lambda: waiting)))
+    assert "names no bundle" in next(
+        one.detail for one in every if one.subject is Subject.CONFIGURATION
+    )
+    (forbidden, *_) = [one for one in every if one.subject is Subject.DISK]
+    assert f"the service may not write to {tmp_path}" in forbidden.detail
 
 
 def test_settings_of_the_service_that_cannot_be_read_are_a_failure(
@@ -240,12 +260,12 @@ def test_a_device_that_the_service_may_hold_is_not_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "import_problems", lambda _: {})
-    running = ServiceState(load="loaded", active="active", sub="running")
+    running = ServiceState(load="loaded", active="active", sub="running", pid=1)
     overrides = Overrides(camera="0")
     line = without_service(tmp_path, overrides=overrides, ask_service=lambda: running)
     found = {finding.subject: finding for finding in checkup(line)}
     assert found[Subject.CAMERA].outcome is Outcome.WARNING
-    assert "systemctl stop linegate" in str(found[Subject.CAMERA].advice)
+    assert "systemctl restart linegate" in str(found[Subject.CAMERA].advice)
 
 
 def test_exit_codes_tell_whose_fault_it_is() -> None:

@@ -325,9 +325,11 @@ make_account() {
     done
 }
 
-# It may be a link to another disk; whoever may change /var/lib is root.
-find_data() {
-    if [ -L "$DATA" ]; then DATA=$(readlink -f "$DATA"); fi
+# The sandbox shows the service this folder, not what a link in its place points to.
+check_data() {
+    [ ! -L "$DATA" ] ||
+        fail 4 "$DATA is a link: to keep data on another disk mount it there, in /etc/fstab, such" \
+            "as: $(readlink -f "$DATA") $DATA none bind 0 0; nothing was changed"
 }
 
 # Data of an installation that was removed belongs to root. What is in it belongs to the service,
@@ -507,7 +509,7 @@ remove_old_environments() {
 
 do_install() {
     check_system
-    find_data
+    check_data
     check_foreign
     check_writable
     find_kit
@@ -547,7 +549,7 @@ check_picamera2() {
 
 do_uninstall() {
     check_foreign
-    find_data
+    check_data
     if is_booted && [ -e "$UNIT" ]; then systemctl stop linegate || true; fi
     check_nobody_runs
     if [ -e "$UNIT" ]; then systemctl disable --quiet linegate 2>/dev/null || true; fi
@@ -572,8 +574,8 @@ check_nobody_runs() {
     for status in /proc/[0-9]*/status; do
         if [ "$(awk '$1 == "Uid:" { print $2 }' "$status" 2>/dev/null)" = "$uid" ]; then
             process=$(basename "$(dirname "$status")")
-            fail 4 "process $process of the user $ACCOUNT still runs ($(tr '\0' ' ' \
-                <"/proc/$process/cmdline")); end it, then uninstall again"
+            fail 4 "process $process of the user $ACCOUNT still runs: $(tr '\0' ' ' \
+                <"/proc/$process/cmdline"); end it, then uninstall again"
         fi
     done
 }

@@ -68,8 +68,8 @@ def check_held(camera: CameraConfig, status: str, *, is_own: bool) -> Finding:
         return passed(Subject.CAMERA, f"{name}: in use by the service, not opened")
     return warned(
         Subject.CAMERA,
-        f"{name}: not opened, for the service runs and may hold it",
-        "sudo systemctl stop linegate, then look again",
+        f"{name}: not opened, for the service runs and may hold it, with other settings",
+        "sudo systemctl restart linegate takes new settings; or stop it, and look again",
     )
 
 

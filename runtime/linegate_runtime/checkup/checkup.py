@@ -129,6 +129,10 @@ class _Checkup:
             advice = "correct the settings; a file that only others may read: sudo linegate doctor"
             yield failed(Subject.CONFIGURATION, str(error), advice)
             return
+        if self._is_services and self._config.bundle is None:
+            advice = 'bundle = "/var/lib/linegate/bundle.linegate" at the head of the settings'
+            yield failed(Subject.CONFIGURATION, f"{path} names no bundle", advice)
+            return
         yield passed(Subject.CONFIGURATION, _summary(self._config, path))
 
     def _engine(self) -> Iterator[Finding]:
@@ -163,14 +167,20 @@ class _Checkup:
             is_device,
         )
 
-        is_running = self._service is not None and self._service.is_active
-        is_own = self._path == self._line.service_config and self._line.overrides.camera is None
+        service = self._service
         for camera in self._config.cameras:
-            if is_running and is_device(camera):
-                status = "" if self._service is None else self._service.status
-                yield check_held(camera, status, is_own=is_own)
+            if service is not None and service.is_active and is_device(camera):
+                is_own = self._is_services and service.has_read(self._line.service_config)
+                yield check_held(camera, service.status, is_own=is_own)
             else:
                 yield check_camera(camera)
+
+    @property
+    def _is_services(self) -> bool:
+        """Whether the settings are those of the installed service."""
+        is_installed = self._service is not None and self._service.is_installed
+        has_own_camera = self._line.overrides.camera is not None
+        return is_installed and self._path == self._line.service_config and not has_own_camera
 
     def _pins(self) -> Iterator[Finding]:
         from linegate_runtime.checkup.pins import check_pins, find_chips  # noqa: PLC0415
@@ -189,7 +199,14 @@ class _Checkup:
     def _disks(self) -> Iterator[Finding]:
         from linegate_runtime.checkup.disk import check_disks  # noqa: PLC0415
 
-        yield from check_disks(_needs(self._config))
+        needs = _needs(self._config)
+        if self._service is not None and self._is_services:
+            for need in needs:
+                if not self._service.may_write(need.folder.resolve()):
+                    text = f"{need.name}: the service may not write to {need.folder}"
+                    advice = f"sudo systemctl edit linegate: [Service] ReadWritePaths={need.folder}"
+                    yield failed(Subject.DISK, text, advice)
+        yield from check_disks(needs)
 
 
 def _guarded(subject: Subject, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:

@@ -1,6 +1,8 @@
 """Is linegate installed as a service, and how does it do?"""
 
 import subprocess
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -21,7 +23,11 @@ _SYSTEMD = Path("/run/systemd/system")
 _PROPERTIES = (
     *("LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "Result"),
     *("StatusText", "MainPID", "SupplementaryGroups"),
+    *("ExecMainStartTimestampMonotonic", "ReadWritePaths", "StateDirectory", "ProtectSystem"),
 )
+
+_STATES = Path("/var/lib")
+"""Where systemd makes a service's StateDirectory."""
 
 _LIMIT_S = 10.0
 
@@ -45,6 +51,8 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
         status: what the service says of itself.
         pid: of its main process; 0 without one.
         groups: names of groups that it has besides those of its user.
+        started_s: when its process was started, by the monotonic clock; 0 if it never was.
+        folders: where it may write; None if it may wherever its user may.
     """
 
     load: str = ""
@@ -56,6 +64,8 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     status: str = ""
     pid: int = 0
     groups: tuple[str, ...] = ()
+    started_s: float = 0.0
+    folders: tuple[Path, ...] | None = None
 
     @property
     def is_installed(self) -> bool:
@@ -64,8 +74,17 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_active(self) -> bool:
-        """Whether it has processes, which may hold cameras and pins."""
-        return self.active in ("active", "activating", "deactivating", "reloading")
+        """Whether it has a process, which may hold cameras and pins."""
+        return self.pid > 0 and self.active in ("active", "activating", "deactivating", "reloading")
+
+    def has_read(self, settings: Path) -> bool:
+        """Say whether its process was started after a file was changed the last time."""
+        age_s = time.time() - settings.stat().st_mtime
+        return self.is_active and time.monotonic() - self.started_s < age_s
+
+    def may_write(self, folder: Path) -> bool:
+        """Say whether its sandbox lets it write below a folder."""
+        return self.folders is None or any(folder.is_relative_to(one) for one in self.folders)
 
 
 def parse_show(text: str) -> ServiceState:
@@ -81,6 +100,8 @@ def parse_show(text: str) -> ServiceState:
         status=known.get("StatusText", ""),
         pid=_number(known.get("MainPID", "")),
         groups=tuple(known.get("SupplementaryGroups", "").split()),
+        started_s=_number(known.get("ExecMainStartTimestampMonotonic", "")) / 1e6,
+        folders=_folders(known),
     )
 
 
@@ -137,6 +158,14 @@ def _judge_loaded(state: ServiceState) -> Finding:
     if state.unit_file == "disabled":
         return warned(Subject.SERVICE, text, "sudo systemctl enable linegate")
     return passed(Subject.SERVICE, text)
+
+
+def _folders(known: Mapping[str, str]) -> tuple[Path, ...] | None:
+    if known.get("ProtectSystem") != "strict":
+        return None
+    named = [Path(text.lstrip("-+")) for text in known.get("ReadWritePaths", "").split()]
+    own = [_STATES / name for name in known.get("StateDirectory", "").split()]
+    return (*named, *own)
 
 
 def _number(text: str) -> int:
