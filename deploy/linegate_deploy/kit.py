@@ -17,6 +17,7 @@ from linegate_deploy.requirement_list import Pin, as_text, pins_for
 from linegate_deploy.runtime_wheel import Wheel, runtime_wheel
 from linegate_deploy.wheels import fetch_wheels
 from linegate_runtime.config_file import Overrides, load_config
+from linegate_runtime.toml_file import refuse
 
 _BOARD_FILES = (
     "Containerfile",
@@ -27,6 +28,9 @@ _BOARD_FILES = (
     "linegate.toml",
 )
 _EXECUTABLE = ("install.sh",)
+
+_BUNDLE = Path("/var/lib/linegate/bundle.linegate")
+"""Where a board's settings find what judges; the installer lets it point there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +75,7 @@ def make_kit(request: KitRequest, folder: Path) -> Path:
         if request.bundle is not None:
             name += f"-{_add_bundle(request.bundle, root)}"
         if request.settings is not None:
-            load_config(request.settings, Overrides())
+            _check_settings(request.settings)
             shutil.copyfile(request.settings, root / "settings.toml")
         for own in _BOARD_FILES:
             (root / own).write_bytes(_board_file(own))
@@ -82,6 +86,27 @@ def make_kit(request: KitRequest, folder: Path) -> Path:
         with atomic_file(kit) as file, tarfile.TarFile(fileobj=file, mode="w") as archive:
             _pack(archive, root)
     return kit
+
+
+def _check_settings(path: Path) -> None:
+    """Refuse settings that are wrong, or that mean something else on a board.
+
+    Raises:
+        ConfigError: names all mistakes.
+    """
+    config = load_config(path, Overrides())
+    problems = []
+    if config.bundle is None:
+        problems.append(f'{path}: expected bundle = "{_BUNDLE}" before its first table')
+    kept = {"bundle": config.bundle, "[record] path": config.record}
+    if config.pictures is not None:
+        kept["[record] pictures"] = config.pictures.folder
+    for key, place in kept.items():
+        # On the board the file lies in /etc/linegate, where the service cannot write.
+        if place is not None and place.is_relative_to(path.parent):
+            expected = f"expected a path on the board, such as {_BUNDLE.parent}/{place.name}"
+            problems.append(f"{path}: {key}: {expected}, got one beside this file")
+    refuse(problems)
 
 
 def _board_file(name: str) -> bytes:

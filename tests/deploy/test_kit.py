@@ -89,17 +89,20 @@ def test_a_kits_files_have_no_times_owners_or_odd_modes(kit: Path) -> None:
         (("--platform", "debian-x86", "--bundle", "DAMAGED"), 3, "DAMAGED"),
         (("--platform", "debian-x86", "--bundle", "nowhere.linegate"), 3, "nowhere.linegate"),
         (("--platform", "debian-x86", "--settings", "WRONG"), 4, "kamera: unknown"),
+        (("--platform", "debian-x86", "--settings", "BESIDE"), 4, "expected a path on the board"),
+        (("--platform", "debian-x86", "--settings", "BESIDE"), 4, 'expected bundle = "/var/lib'),
         (("--platform", "debian-x86", "--wheels", "EMPTY"), 7, "cannot be had from"),
     ],
 )
 def test_what_cannot_be_made_is_explained_and_nothing_is_left(
     tmp_path: Path, options: tuple[str, ...], code: int, message: str
 ) -> None:
-    places = {name: tmp_path / name for name in ("DAMAGED", "WRONG", "EMPTY")}
+    places = {name: tmp_path / name for name in ("DAMAGED", "WRONG", "BESIDE", "EMPTY")}
     content = bytearray(TINY.read_bytes())
     content[1000] ^= 1
     places["DAMAGED"].write_bytes(content)
     places["WRONG"].write_text("[kamera]\n")
+    places["BESIDE"].write_text('[camera]\naddress = "0"\n[record]\npath = "parts.sqlite"\n')
     places["EMPTY"].mkdir()
     out = tmp_path / "out"
     done = deploy_kit(*(places.get(option, option) for option in options), "--out", out)
