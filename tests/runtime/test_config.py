@@ -86,16 +86,6 @@ def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:
     assert options.part_size == Size(300, 200)
 
 
-def test_a_bundle_may_stand_at_the_head_and_the_command_lines_comes_first(tmp_path: Path) -> None:
-    text = 'bundle = "cells.linegate"\n[camera]\naddress = "0"\n'
-    assert load(tmp_path, text).bundle == tmp_path / "cells.linegate"
-    overrides = Overrides(bundle=Path("other.linegate"))
-    assert load(tmp_path, text, overrides).bundle == Path("other.linegate").absolute()
-    assert load(tmp_path, '[camera]\naddress = "0"\n').bundle is None
-    with pytest.raises(ConfigError, match=r"line 1: bundle: expected a path between quotes, got 3"):
-        load(tmp_path, 'bundle = 3\n[camera]\naddress = "0"\n')
-
-
 def test_the_least_file_has_defaults(tmp_path: Path) -> None:
     config = load(tmp_path, '[camera]\naddress = "0"\n')
     assert config.cameras[0].request.source == "opencv"
