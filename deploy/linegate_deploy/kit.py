@@ -23,6 +23,14 @@ _BOARD_FILES = (
     "Containerfile",
     "README.txt",
     "install.sh",
+    "installer/bundle.sh",
+    "installer/damage.py",
+    "installer/data.sh",
+    "installer/environment.sh",
+    "installer/files.sh",
+    "installer/removal.sh",
+    "installer/service.sh",
+    "installer/system.sh",
     "journald.conf",
     "linegate.service",
     "linegate.toml",
@@ -77,6 +85,7 @@ def make_kit(request: KitRequest, folder: Path) -> Path:
         if request.settings is not None:
             _check_settings(request.settings)
             shutil.copyfile(request.settings, root / "settings.toml")
+        (root / "installer").mkdir()
         for own in _BOARD_FILES:
             (root / own).write_bytes(_board_file(own))
         _add_wheels(request, root)

@@ -33,6 +33,13 @@ SPEED_PX = 10
 PARTS = 4
 LIMIT_S = 240.0
 
+LOG_COMMANDS = (
+    ("verify",),
+    ("show", "--json"),
+    ("stats", "--json"),
+    ("export", "--format", "csv", "--out", "-"),
+)
+
 SETTINGS = """
 [camera]
 address = "{address}"
@@ -150,6 +157,12 @@ def test_parts_before_a_network_camera_are_recorded_with_the_verdicts_of_x86(
     )
     assert [row.uuid for row in rows] == [json.loads(line)["uuid"] for line in printed.splitlines()]
     assert {row.reason for row in rows} == {Reason.VOTE}
-    # The record that was written there is whole here.
-    verify = [sys.executable, "-m", "linegate_runtime", "log", "verify"]
-    subprocess.run([*verify, str(tmp_path / "parts.sqlite")], check=True, stdout=subprocess.DEVNULL)
+    # The record that was written there is whole, here and there, and reads the same.
+    for words in LOG_COMMANDS:
+        there = board.run("linegate", "log", *words, "/mnt/line/parts.sqlite")
+        command = [sys.executable, "-m", "linegate_runtime", "log", *words]
+        here = subprocess.run(
+            [*command, tmp_path / "parts.sqlite"], check=True, capture_output=True, text=True
+        ).stdout
+        assert there.replace("/mnt/line", str(tmp_path)) == here
+        assert here

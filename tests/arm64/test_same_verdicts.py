@@ -83,6 +83,12 @@ def test_verify_passes_in_every_engine(sides: Sides) -> None:
     assert "golden frames answered as promised in onnxruntime" in details
 
 
+def test_inspect_says_the_same(sides: Sides) -> None:
+    words = ("-m", "linegate_runtime", "inspect", "--json")
+    here = _run([sys.executable, *words, str(sides.bundle)])
+    assert sides.device.run(sides.device.python, *words, "/mnt/model.linegate") == here
+
+
 def test_logits_of_litert_are_the_same_and_of_onnxruntime_within_the_bundles_tolerance(
     sides: Sides, capsys: pytest.CaptureFixture[str]
 ) -> None:

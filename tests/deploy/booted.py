@@ -16,6 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _LIMIT_S = 60.0
 
+PYTHON = Path("/opt/linegate/env/bin/python")
+"""Of an installed linegate, on the machine."""
+
 NEEDED = {
     "mmdebstrap": "mmdebstrap",
     "systemd-nspawn": "systemd-container",
@@ -76,6 +79,33 @@ class Machine:
             *("nsenter", "--target", str(self._leader), "--all"),
             *("env", "-i", path, "HOME=/root", "LANG=C.UTF-8", *map(str, command)),
         ]
+
+    @contextlib.contextmanager
+    def serving(self, python: Path, script: str) -> Iterator[str]:
+        """Run a server there while the block runs.
+
+        Args:
+            python: that has what the server needs.
+            script: prints an address, then serves.
+
+        Yields:
+            The address.
+        """
+        process = subprocess.Popen(
+            self.command(python, "-c", script),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert address, "the server does not start"
+            yield address
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.communicate(timeout=20)
 
     def show(self, name: str) -> str:
         """Return a property of the service, as ``systemctl show`` has it."""

@@ -52,7 +52,11 @@ def test_scripts_are_clean_under_shellcheck(script: Path) -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("apt install shellcheck")
     done = subprocess.run(
-        ["shellcheck", "--norc", script], capture_output=True, text=True, check=False, timeout=60
+        ["shellcheck", "--norc", "--external-sources", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stdout
 

@@ -1,6 +1,7 @@
 """The installer on a machine that a real systemd has booted, without network."""
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -89,6 +90,59 @@ def test_a_foreign_user_of_that_name_is_left_alone(machine: Machine) -> None:
         machine.run("userdel", "--remove", "linegate")
 
 
+def test_a_foreign_group_of_that_name_is_left_alone(machine: Machine) -> None:
+    machine.run("groupadd", "linegate")
+    try:
+        assert "the group linegate exists without a user" in refused(machine, 4)
+    finally:
+        machine.run("groupdel", "linegate")
+
+
+def test_a_masked_service_is_named_as_what_it_is(machine: Machine) -> None:
+    machine.run("systemctl", "mask", "linegate")
+    try:
+        assert "systemctl unmask linegate" in refused(machine, 4)
+    finally:
+        machine.run("systemctl", "unmask", "linegate")
+
+
+def test_a_damaged_step_of_the_installer_is_never_run(machine: Machine) -> None:
+    step = machine.root / KIT.lstrip("/") / "installer" / "system.sh"
+    content = step.read_bytes()
+    step.write_bytes(content + b"touch /root/was-run\n")
+    try:
+        assert "installer/system.sh: FAILED" in refused(machine, 3)
+        assert "installer/system.sh: FAILED" in refused(machine, 3, "--offline", KIT)
+    finally:
+        step.write_bytes(content)
+
+
+def test_the_script_alone_says_what_it_needs(machine: Machine) -> None:
+    script = machine.root / "root" / "alone" / "install.sh"
+    script.parent.mkdir()
+    script.write_bytes((machine.root / INSTALLER.lstrip("/")).read_bytes())
+    done = machine.run("sh", "/root/alone/install.sh", check=False)
+    assert done.returncode == 2
+    assert "say --offline KIT.tar" in done.stdout
+
+
+def test_what_no_step_foresees_is_said_to_be_that(machine: Machine) -> None:
+    tool = machine.root / "usr/sbin/useradd"
+    content = tool.read_bytes()
+    tool.rename(tool.with_suffix(".real"))
+    tool.write_text("#!/bin/sh\necho useradd: no >&2\nexit 12\n")
+    tool.chmod(0o755)
+    try:
+        done = machine.run("sh", INSTALLER, check=False)
+        assert done.returncode == 1, done.stdout
+        assert "useradd: no\nlinegate: error: a command failed that never should" in done.stdout
+    finally:
+        tool.with_suffix(".real").rename(tool)
+    assert tool.read_bytes() == content
+    machine.run("sh", INSTALLER, "--no-start")
+    machine.run("sh", INSTALLER, "--uninstall")
+
+
 def test_a_damaged_kit_is_refused(machine: Machine) -> None:
     wheel = next((machine.root / KIT.lstrip("/") / "wheels").glob("numpy-*-cp311-*.whl"))
     content = wheel.read_bytes()
@@ -141,17 +195,21 @@ def test_a_32_bit_system_is_refused_with_the_reason(machine: Machine) -> None:
 
 def test_no_kit_and_no_network_is_said_with_what_to_do(machine: Machine) -> None:
     folder = machine.root / "root" / "checkout"
-    folder.mkdir()
-    for path in (machine.root / KIT.lstrip("/")).iterdir():
-        if path.is_file() and path.name != "kit.conf":
-            (folder / path.name).write_bytes(path.read_bytes())
+    kit = machine.root / KIT.lstrip("/")
+    shutil.copytree(kit, folder, ignore=shutil.ignore_patterns("kit.conf", "wheels", "bundle"))
     before = files(machine.root)
     done = machine.run("sh", "/root/checkout/install.sh", check=False)
     assert done.returncode == 2
     assert "expected the runtime's wheel" in done.stdout
     assert "linegate deploy-kit" in done.stdout
-    (wheel,) = (machine.root / KIT.lstrip("/") / "wheels").glob("linegate_runtime-*.whl")
+    (wheel,) = (kit / "wheels").glob("linegate_runtime-*.whl")
     (folder / wheel.name).write_bytes(wheel.read_bytes())
+    other = folder / wheel.name.replace("-py3-", "-2-py3-")
+    other.write_bytes(wheel.read_bytes())
+    done = machine.run("sh", "/root/checkout/install.sh", check=False)
+    assert done.returncode == 2
+    assert "expected one wheel of the runtime, found" in done.stdout
+    other.unlink()
     done = machine.run("sh", "/root/checkout/install.sh", check=False)
     assert done.returncode in {4, 7}
     assert "linegate deploy-kit" in done.stdout or "python3-venv" in done.stdout
@@ -164,7 +222,7 @@ def test_no_kit_and_no_network_is_said_with_what_to_do(machine: Machine) -> None
     [
         (("--offline",), "--offline needs a folder"),
         (("--offline", "/nowhere"), "there is no such folder or file"),
-        (("--offline", "/etc"), "expected a kit's folder"),
+        (("--offline", "/etc"), "expected a kit, with kit.conf"),
         (("--offline", "/etc/passwd"), "it cannot be unpacked into /var/tmp"),
         (("--often",), "unknown option --often"),
         (("--with-picamera2",), "apt install python3-picamera2"),

@@ -1,14 +1,12 @@
 """A technician's way from a stick to the first verdict, as the page says, on a booted machine."""
 
-import os
+import contextlib
 import re
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.booted import Machine, booted
+from tests.deploy.booted import PYTHON, Machine, booted
 from tests.deploy.quick_start import SUDO, board_commands, tried
 from tests.record_run import wait_for
 
@@ -35,19 +33,14 @@ def test_every_command_of_the_quick_start_works_as_it_stands(
         sudo = machine.root / "usr/local/bin/sudo"
         sudo.write_text(SUDO)
         sudo.chmod(0o755)
-        camera = None
-        try:
+        with contextlib.ExitStack() as stack:
             for command in filter(tried, board_commands()):
                 said = type_in(machine, command)
                 if "install.sh" in command:
                     assert said.count("answered as promised") == 2
-                    camera = set_up_camera(machine)
+                    set_camera(machine, stack.enter_context(machine.serving(PYTHON, CAMERA)))
                 if "log show" in command:
                     assert "accept" in said or "reject" in said or "unsure" in said
-        finally:
-            if camera is not None:
-                os.killpg(camera.pid, signal.SIGTERM)
-                camera.communicate(timeout=20)
 
 
 def type_in(machine: Machine, command: str) -> str:
@@ -64,21 +57,11 @@ def type_in(machine: Machine, command: str) -> str:
     return done.stdout
 
 
-def set_up_camera(machine: Machine) -> "subprocess.Popen[str]":
+def set_camera(machine: Machine, address: str) -> None:
     """Write what a technician would with the editor: a camera in the network."""
-    (machine.root / "root" / "camera.py").write_text(CAMERA)
-    camera = subprocess.Popen(
-        machine.command("/opt/linegate/env/bin/python", "/root/camera.py"),
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert camera.stdout is not None
-    address = camera.stdout.readline().strip()
     settings = machine.root / "etc/linegate/linegate.toml"
     settings.write_text(
         settings.read_text()
         .replace('address = "0"', f'address = "{address}"')
         .replace("# part_size = [300, 300]", "part_size = [120, 120]")
     )
-    return camera

@@ -1,16 +1,13 @@
 """The service on a machine that a real systemd has booted, in the sandbox of its unit."""
 
 import json
-import os
 import re
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.booted import Machine
+from tests.deploy.booted import PYTHON, Machine
 from tests.deploy.kits import TINY
 from tests.record_run import wait_for
 
@@ -63,23 +60,12 @@ def installed(machine: Machine) -> Machine:
 @pytest.fixture(scope="module")
 def watching(installed: Machine) -> Iterator[Machine]:
     """The same before a camera, with every kind of output that needs no other machine."""
-    (installed.root / "root" / "camera.py").write_text(CAMERA)
-    camera = subprocess.Popen(
-        installed.command("/opt/linegate/env/bin/python", "/root/camera.py"),
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert camera.stdout is not None
-        settings = SETTINGS.format(address=camera.stdout.readline().strip())
+    with installed.serving(PYTHON, CAMERA) as address:
+        settings = SETTINGS.format(address=address)
         (installed.root / "etc/linegate/linegate.toml").write_text(settings)
         installed.run("systemctl", "restart", "linegate")
         wait_for(lambda: parts(installed) > 3, 30)
         yield installed
-    finally:
-        os.killpg(camera.pid, signal.SIGTERM)
-        camera.communicate(timeout=20)
 
 
 def parts(machine: Machine) -> int:

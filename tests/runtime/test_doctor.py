@@ -193,6 +193,13 @@ def test_a_camera_that_gives_nothing_is_an_error_in_the_end() -> None:
     assert time.monotonic() - started < 15
 
 
+@pytest.mark.parametrize("option", ["--seconds", "--pictures"])
+def test_options_of_the_view_without_it_are_no_checks(option: str) -> None:
+    _, errors = (process := doctor(option, "3")).communicate(timeout=30)
+    assert process.returncode == 4, errors
+    assert "--seconds and --pictures belong to --view or --save" in errors
+
+
 def test_a_region_outside_the_frame_is_said() -> None:
     process = doctor(
         *("--camera", "64x48@30", "--source", "fake", "--region", "0,0,65,48"),

@@ -247,8 +247,8 @@ def _users_of_pins(config: "RunConfig | None") -> list[str]:
     """Return what uses pins, such as ``the trigger gpio``."""
     if config is None:
         return []
-    named = [f"the {family.family} {plugin.kind}" for family, plugin in config.plugins]
-    return [name for name in dict.fromkeys(named) if name.endswith(" gpio")]
+    families = [family.family for family, plugin in config.plugins if plugin.kind == "gpio"]
+    return [f"the {family} gpio" for family in dict.fromkeys(families)]
 
 
 def _needs(config: "RunConfig | None") -> "list[Need]":

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from linegate_bundle.command import Command
+from linegate_bundle.errors import ConfigError
 from linegate_runtime.commands.doctor_view import add_view, show
 from linegate_runtime.commands.scene_options import add_scene
 
@@ -61,6 +62,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.view is not None or options.save is not None:
         return show(options)
+    if options.seconds is not None or options.pictures is not None:
+        raise ConfigError("--seconds and --pictures belong to --view or --save; give one of these")
     return _check(options)
 
 

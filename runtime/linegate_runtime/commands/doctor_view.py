@@ -25,6 +25,8 @@ _LOG = logging.getLogger(__name__)
 
 _DEFAULT = ("127.0.0.1", 8077)
 
+_PICTURES = 100
+
 _TICK_S = 0.25
 
 
@@ -45,9 +47,8 @@ def add_view(parser: argparse.ArgumentParser) -> None:
     view.add_argument(
         "--pictures",
         type=positive_integer,
-        default=100,
         metavar="N",
-        help="with --save: how many of each camera (default: %(default)s)",
+        help=f"with --save: how many of each camera (default: {_PICTURES})",
     )
     view.add_argument(
         "--seconds", type=seconds, metavar="S", help="with --view or --save: end after so long"
@@ -80,7 +81,7 @@ def show(options: argparse.Namespace) -> int:
         if options.save is None:
             _serve(options.view, config, captures, is_over)
         else:
-            _save(options.save, options.pictures, config, captures, is_over)
+            _save(options.save, options.pictures or _PICTURES, config, captures, is_over)
     return _say_who_was_silent(captures)
 
 

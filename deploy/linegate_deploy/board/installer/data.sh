@@ -1,0 +1,59 @@
+# shellcheck shell=sh
+# Account, data and settings.
+
+make_account() {
+    getent passwd "$ACCOUNT" >/dev/null ||
+        useradd --system --user-group --home-dir "$DATA" --no-create-home \
+            --shell /usr/sbin/nologin --comment "linegate" "$ACCOUNT"
+    for group in $GROUPS_WANTED; do
+        getent group "$group" >/dev/null || continue
+        id -nG "$ACCOUNT" | tr ' ' '\n' | grep -qx "$group" || usermod -aG "$group" "$ACCOUNT"
+    done
+}
+
+# The sandbox shows the service this folder, not what a link in its place points to.
+check_data() {
+    [ ! -L "$DATA" ] ||
+        fail 4 "$DATA is a link: to keep data on another disk mount it there, in /etc/fstab, such" \
+            "as: $(readlink -f "$DATA") $DATA none bind 0 0; nothing was changed"
+}
+
+# Data of an installation that was removed belongs to root. What is in it belongs to the service,
+# which may be in an attacker's hands: root follows no link there and writes nothing there.
+make_data() {
+    [ -d "$DATA" ] || install -d -m 750 -o "$ACCOUNT" -g "$ACCOUNT" "$DATA"
+    [ "$(stat -c %U "$DATA")" = "$ACCOUNT" ] || chown -hR "$ACCOUNT:$ACCOUNT" "$DATA"
+    as_account mkdir -p "$DATA/bundles"
+}
+
+as_account() { setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --init-groups -- "$@"; }
+
+# Settings are the user's: they are never written over. Those that an uninstallation set aside are
+# taken if the data still belong to root, so that nobody else can have put them there.
+place_settings() {
+    [ -d "$SETTINGS" ] || install -d -m 750 -o root -g "$ACCOUNT" "$SETTINGS"
+    if [ ! -e "$SETTINGS/linegate.toml" ] && is_roots "$DATA" && is_roots "$DATA/settings"; then
+        say "taking the settings of the installation before, from $DATA/settings"
+        # What was said with `systemctl edit`.
+        if [ -d "$DATA/settings/linegate.service.d" ] && [ ! -e "$UNIT.d" ]; then
+            mv "$DATA/settings/linegate.service.d" "$UNIT.d"
+        fi
+        chgrp -hR "$ACCOUNT" "$DATA/settings"
+        find "$DATA/settings" -mindepth 1 -maxdepth 1 -exec mv -n -t "$SETTINGS" {} +
+        rmdir "$DATA/settings" 2>/dev/null || say "some were there already; see $DATA/settings"
+        changed=yes
+    fi
+    from=$files/linegate.toml
+    if [ -n "$kit" ] && [ -f "$kit/settings.toml" ]; then from=$kit/settings.toml; fi
+    if [ ! -e "$SETTINGS/linegate.toml" ]; then
+        write 640 "$ACCOUNT" "$from" "$SETTINGS/linegate.toml"
+    elif [ "$from" != "$files/linegate.toml" ] && ! cmp -s "$from" "$SETTINGS/linegate.toml"; then
+        say "$SETTINGS/linegate.toml is there and kept; the kit's are $from"
+    fi
+    # An interruption may have left them unreadable for the service.
+    for owned in "$SETTINGS" "$SETTINGS/linegate.toml"; do
+        [ "$(stat -c %G "$owned")" = "$ACCOUNT" ] || { chgrp "$ACCOUNT" "$owned" && changed=yes; }
+    done
+}
+
+is_roots() { [ -d "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %U "$1")" = root ]; }
