@@ -5,11 +5,26 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.deploy.kits import ROOT, TINY
+
+USER = 10001
+"""Of the image; has the same number everywhere."""
+
 _LIMIT_S = 1800.0
+
+_LINE = """
+bundle = "tiny.linegate"
+[camera]
+address = "64x64@{fps}"
+source = "fake"
+[trigger]
+kind = "continuous"
+[record]
+path = "parts.sqlite"
+"""
 
 
 def missing() -> str | None:
@@ -92,8 +107,55 @@ class Builder:
             self.call("rm", container)
 
 
-def run_read_only(
-    disk: Path, data: Path, command: Sequence[str], environment: Sequence[str], user: int
+def verifies_and_judges(
+    disk: Path,
+    settings: Mapping[str, object],
+    folder: Path,
+    *,
+    fps: int = 30,
+    core: str | None = None,
+) -> None:
+    """Assert that an image verifies a bundle, judges and records, with its volume to write to.
+
+    Args:
+        disk: of the image.
+        settings: of the image.
+        folder: an empty one, for the volume.
+        fps: of the simulated camera.
+        core: of ``deploy/arm64`` that is emulated; None runs it as it is.
+    """
+    folder.chmod(0o755)
+    data = folder / "data"
+    data.mkdir()
+    shutil.copyfile(TINY, data / "tiny.linegate")
+    (data / "line.toml").write_text(_LINE.format(fps=fps))
+    shutil.chown(data, USER, USER)
+    environment = list(map(str, settings["Env"]))  # type: ignore[call-overload]
+    cpuinfo = Path("/proc/cpuinfo")
+    if core is not None:
+        environment.append(f"QEMU_CPU=cortex-{core}")
+        cpuinfo = ROOT / "deploy" / "arm64" / f"cpuinfo-{core}"
+
+    def run(*command: str) -> "subprocess.CompletedProcess[str]":
+        return _run_read_only(disk, data, ["linegate", *command], environment, cpuinfo)
+
+    verified = run("verify", "/var/lib/linegate/tiny.linegate")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert verified.stdout.count("golden frames answered as promised") == 2
+    ran = run("run", "--config", "/var/lib/linegate/line.toml", "--parts", "5")
+    assert ran.returncode == 0, ran.stderr
+    assert "5 parts" in ran.stderr
+    checked = run("log", "verify", "/var/lib/linegate/parts.sqlite")
+    assert checked.returncode == 0, checked.stdout
+    assert (data / "parts.sqlite").stat().st_uid == USER
+
+
+def _run_read_only(
+    disk: Path,
+    data: Path,
+    command: Sequence[str],
+    environment: Sequence[str],
+    cpuinfo: Path,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command as a container would: no network, no capability, nothing to write but data.
 
@@ -102,11 +164,12 @@ def run_read_only(
         data: what is its volume.
         command: the whole of it.
         environment: ``NAME=VALUE`` each.
-        user: who runs it.
+        cpuinfo: what it is told of the processor.
     """
     script = (
-        'set -e; disk=$1 data=$2; shift 2; mount --make-rprivate /; mount --bind "$disk" "$disk"; '
-        'mount --bind "$data" "$disk/var/lib/linegate"; mount -t proc proc "$disk/proc"; '
+        "set -e; disk=$1 data=$2 cpuinfo=$3; shift 3; mount --make-rprivate /; "
+        'mount --bind "$disk" "$disk"; mount --bind "$data" "$disk/var/lib/linegate"; '
+        'mount -t proc proc "$disk/proc"; mount --bind "$cpuinfo" "$disk/proc/cpuinfo"; '
         'mount -t tmpfs tmpfs "$disk/tmp"; mount -t tmpfs tmpfs "$disk/dev"; '
         'mkdir "$disk/dev/shm"; chmod 1777 "$disk/dev/shm"; '
         'for one in null zero urandom; do touch "$disk/dev/$one"; '
@@ -115,9 +178,9 @@ def run_read_only(
     )
     return subprocess.run(
         [
-            *("unshare", "--mount", "--net", "sh", "-c", script, "sh", str(disk), str(data)),
-            *("chroot", str(disk)),
-            *("setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"),
+            *("unshare", "--mount", "--net", "sh", "-c", script),
+            *("sh", str(disk), str(data), str(cpuinfo), "chroot", str(disk)),
+            *("setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-groups"),
             *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"),
             *("env", "-i", *environment, *command),
         ],

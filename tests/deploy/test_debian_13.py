@@ -17,6 +17,14 @@ pytestmark = [pytest.mark.board, pytest.mark.timeout(900)]
 STICK = Path("media/stick/linegate-kit-debian-x86-0.1.0")
 INSTALLER = f"/{STICK}/install.sh"
 
+PINS = """
+import os
+os.environ["LG_WD"] = "/tmp"
+from gpiozero.pins.lgpio import LGPIOFactory
+print(LGPIOFactory.__name__)
+"""
+"""Loads all that reaches pins, with no chip to open."""
+
 INDEX = """
 import functools, http.server
 handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory="/root/index")
@@ -47,6 +55,9 @@ def test_a_kit_is_installed_once_works_and_goes_again(trixie: Machine) -> None:
     assert found["packages"] == "ok"
     assert found["engine"] == "ok"
     assert found["service"] in {"ok", "warning"}
+    # Its own wheel does not exist for this Python.
+    assert "the pins are reached through the system's lgpio" in said
+    assert trixie.run(PYTHON, "-c", PINS).stdout == "LGPIOFactory\n"
 
     trixie.run("systemctl", "stop", "linegate")
     before = files(trixie.root), data_files(trixie.root)

@@ -1,6 +1,7 @@
 """``linegate deploy-kit``: what is in a kit, and what it refuses."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -54,6 +55,32 @@ def test_a_kits_list_is_met_by_its_wheels_alone(folder: Path, tmp_path: Path) ->
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.board
+def test_the_wheels_for_ubuntus_python_work_where_that_is_installed(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Debian has none of this version, so no machine is booted with it."""
+    python = shutil.which("python3.12")
+    if python is None or subprocess.run([python, "--version"], check=False).returncode:
+        pytest.skip("needs python3.12")
+    environment = tmp_path / "env"
+    subprocess.run([python, "-m", "venv", "--without-pip", environment], check=True)
+    (pip,) = (folder / "wheels").glob("pip-*.whl")
+    inside = environment / "bin" / "python"
+    subprocess.run(
+        [
+            *(python, pip / "pip", "--python", inside, "install", "--quiet", "--no-deps"),
+            *("--no-index", "--find-links", folder / "wheels", "--require-hashes"),
+            *("--only-binary=:all:", "-r", folder / "requirements-3.12.txt"),
+        ],
+        check=True,
+        timeout=300,
+    )
+    verify = [environment / "bin" / "linegate", "verify", TINY]
+    said = subprocess.run(verify, check=True, capture_output=True, text=True, timeout=60).stdout
+    assert said.count("golden frames answered as promised") == 2
 
 
 def test_the_runtimes_wheel_is_the_one_that_a_build_gives(tmp_path: Path) -> None:
