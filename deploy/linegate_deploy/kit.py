@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 import linegate_runtime
 from linegate_bundle.atomic import atomic_file
 from linegate_bundle.bundle import Bundle
@@ -24,7 +26,6 @@ _BOARD_FILES = (
     "README.txt",
     "install.sh",
     "installer/bundle.sh",
-    "installer/damage.py",
     "installer/data.sh",
     "installer/environment.sh",
     "installer/files.sh",
@@ -39,6 +40,9 @@ _EXECUTABLE = ("install.sh",)
 
 _BUNDLE = Path("/var/lib/linegate/bundle.linegate")
 """Where a board's settings find what judges; the installer lets it point there."""
+
+_SETTINGS = Path("/etc/linegate")
+"""Where a board's settings lie, and what they name: secrets, certificates, an empty scene."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,11 +115,30 @@ def _check_settings(path: Path) -> None:
     if config.pictures is not None:
         kept["[record] pictures"] = config.pictures.folder
     for key, place in kept.items():
-        # On the board the file lies in /etc/linegate, where the service cannot write.
+        # Beside this file is something else on the board: /etc/linegate, where nothing is written.
         if place is not None and place.is_relative_to(path.parent):
-            expected = f"expected a path on the board, such as {_BUNDLE.parent}/{place.name}"
-            problems.append(f"{path}: {key}: {expected}, got one beside this file")
-    refuse(problems)
+            problems.append(f"{path}: {key}: {_on_board(place)}")
+    for family, plugin in config.plugins:
+        options = plugin.table.read(family.load(plugin.kind).Options, problems)
+        for key, place in _paths(options):
+            if place.is_relative_to(path.parent):
+                problems.append(plugin.table.problem(key, _on_board(place)))
+    refuse(list(dict.fromkeys(problems)))
+
+
+def _paths(options: msgspec.Struct | None) -> Iterator[tuple[str, Path]]:
+    for field in () if options is None else msgspec.structs.fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, Path):
+            yield field.encode_name, value
+
+
+def _on_board(place: Path) -> str:
+    read, written = _SETTINGS / place.name, _BUNDLE.parent / place.name
+    return (
+        f"a kit does not carry {place.name}; expected a path on the board, such as {read} for what "
+        f"the line reads, {written} for what it writes"
+    )
 
 
 def _board_file(name: str) -> bytes:

@@ -77,6 +77,14 @@ PLATFORMS = {
             pythons=("3.13",),
         ),
         Platform(
+            name="ubuntu-arm64",
+            title="Ubuntu 24.04, 64-bit ARM",
+            architecture="arm64",
+            machine="aarch64",
+            glibc=39,
+            pythons=("3.12",),
+        ),
+        Platform(
             name="debian-x86",
             title="Debian 12 and 13 or Ubuntu 24.04, 64-bit x86",
             architecture="amd64",

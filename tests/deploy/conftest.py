@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.booted import Machine, booted, make_tree, missing
-from tests.deploy.kits import TINY, make_kit, unpack
+from tests.deploy.kits import INSTALLER, TINY, make_kit, unpack
 
 
 @pytest.fixture(scope="session")
@@ -32,4 +32,13 @@ def machine(tree: Path, kit: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A booted machine with the kit's folder in ``/media/stick``."""
     with booted(tree, tmp_path_factory.mktemp("machine")) as machine:
         unpack(kit, machine.root / "media" / "stick")
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def board(tree: Path, kit: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A board in use: installed, its service runs."""
+    with booted(tree, tmp_path_factory.mktemp("board")) as machine:
+        unpack(kit, machine.root / "media" / "stick")
+        machine.run("sh", INSTALLER)
         yield machine

@@ -9,6 +9,15 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "data" / "tiny.linegate"
 WHEELS = ROOT / "build" / "wheels-of-kits"
 
+STICK = Path("media/stick/linegate-kit-debian-x86-0.1.0")
+"""The unpacked kit, below a machine's disk."""
+
+INSTALLER = f"/{STICK}/install.sh"
+"""The kit's installer, on the machine."""
+
+AS_LINEGATE = ("setpriv", "--reuid", "linegate", "--regid", "linegate", "--init-groups")
+"""What runs a command there as the service's user."""
+
 
 def deploy_kit(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     """Run ``linegate deploy-kit``."""
@@ -58,3 +67,11 @@ def unpack(kit: Path, folder: Path) -> Path:
     subprocess.run(["tar", "-xf", kit, "-C", folder], check=True)
     (root,) = folder.glob("linegate-kit-*")
     return root
+
+
+def seal(folder: Path) -> None:
+    """Let a kit's list of hashes be that of its files."""
+    script = (
+        "find . -type f ! -name SHA256SUMS | sed 's#^./##' | sort | xargs sha256sum >SHA256SUMS"
+    )
+    subprocess.run(["sh", "-c", script], cwd=folder, check=True)

@@ -10,12 +10,9 @@ import pytest
 
 from tests.deploy.booted import PYTHON, Machine, booted, make_tree, missing
 from tests.deploy.fingerprints import changed, data_files, files
-from tests.deploy.kits import unpack
+from tests.deploy.kits import INSTALLER, STICK, unpack
 
 pytestmark = [pytest.mark.board, pytest.mark.timeout(900)]
-
-STICK = Path("media/stick/linegate-kit-debian-x86-0.1.0")
-INSTALLER = f"/{STICK}/install.sh"
 
 PINS = """
 import os

@@ -10,12 +10,9 @@ import pytest
 
 from tests.deploy.booted import Machine, booted, overlaid
 from tests.deploy.fingerprints import DATA, changed, data_files, files
-from tests.deploy.kits import unpack
+from tests.deploy.kits import INSTALLER, STICK, unpack
 
 pytestmark = pytest.mark.board
-
-KIT = "/media/stick/linegate-kit-debian-x86-0.1.0"
-INSTALLER = f"{KIT}/install.sh"
 
 
 def test_install_verifies_and_starts_again_changes_nothing_and_uninstall_leaves_the_data(
@@ -26,6 +23,7 @@ def test_install_verifies_and_starts_again_changes_nothing_and_uninstall_leaves_
     assert "10 golden frames answered as promised in ai-edge-litert" in said
     assert "10 golden frames answered as promised in onnxruntime" in said
     assert said.rstrip().splitlines()[-2].endswith("installed")
+    assert "warning: /opt lies on an overlay" in said
     installed, data = files(machine.root), data_files(machine.root)
     assert machine.run("systemctl", "is-enabled", "linegate").stdout.strip() == "enabled"
 
@@ -52,11 +50,26 @@ def test_install_verifies_and_starts_again_changes_nothing_and_uninstall_leaves_
     machine.run("sh", INSTALLER, "--uninstall")
 
 
+def test_what_an_interruption_left_goes_with_the_rest(machine: Machine) -> None:
+    before = files(machine.root)
+    machine.run("sh", INSTALLER, "--no-start")
+    for name in (
+        "opt/linegate/env",
+        "etc/systemd/system/linegate.service",
+        "etc/systemd/journald.conf.d/linegate.conf",
+        "etc/linegate/linegate.toml",
+    ):
+        (machine.root / f"{name}.new").write_text("half a file")
+    machine.run("sh", INSTALLER, "--uninstall")
+    assert not {place for place in changed(before, files(machine.root)) if "linegate" in place}
+    assert not (machine.root / DATA / "settings" / "linegate.toml.new").exists()
+
+
 def test_a_kits_tar_file_is_taken_as_it_is(machine: Machine, kit: Path) -> None:
     place = machine.root / "media" / "kit.tar"
     place.write_bytes(kit.read_bytes())
     script = machine.root / "root" / "install.sh"
-    script.write_bytes((machine.root / INSTALLER.lstrip("/")).read_bytes())
+    script.write_bytes((machine.root / STICK / "install.sh").read_bytes())
     said = machine.run("sh", "/root/install.sh", "--offline", "/media/kit.tar", "--no-start").stdout
     assert said.count("answered as promised") == 2
     assert list((machine.root / "var/tmp").glob("linegate-*")) == []
@@ -107,12 +120,12 @@ def test_a_masked_service_is_named_as_what_it_is(machine: Machine) -> None:
 
 
 def test_a_damaged_step_of_the_installer_is_never_run(machine: Machine) -> None:
-    step = machine.root / KIT.lstrip("/") / "installer" / "system.sh"
+    step = machine.root / STICK / "installer" / "system.sh"
     content = step.read_bytes()
     step.write_bytes(content + b"touch /root/was-run\n")
     try:
         assert "installer/system.sh: FAILED" in refused(machine, 3)
-        assert "installer/system.sh: FAILED" in refused(machine, 3, "--offline", KIT)
+        assert "installer/system.sh: FAILED" in refused(machine, 3, "--offline", f"/{STICK}")
     finally:
         step.write_bytes(content)
 
@@ -120,7 +133,7 @@ def test_a_damaged_step_of_the_installer_is_never_run(machine: Machine) -> None:
 def test_the_script_alone_says_what_it_needs(machine: Machine) -> None:
     script = machine.root / "root" / "alone" / "install.sh"
     script.parent.mkdir()
-    script.write_bytes((machine.root / INSTALLER.lstrip("/")).read_bytes())
+    script.write_bytes((machine.root / STICK / "install.sh").read_bytes())
     done = machine.run("sh", "/root/alone/install.sh", check=False)
     assert done.returncode == 2
     assert "say --offline KIT.tar" in done.stdout
@@ -144,7 +157,7 @@ def test_what_no_step_foresees_is_said_to_be_that(machine: Machine) -> None:
 
 
 def test_a_damaged_kit_is_refused(machine: Machine) -> None:
-    wheel = next((machine.root / KIT.lstrip("/") / "wheels").glob("numpy-*-cp311-*.whl"))
+    wheel = next((machine.root / STICK / "wheels").glob("numpy-*-cp311-*.whl"))
     content = wheel.read_bytes()
     wheel.write_bytes(content[:-1] + b"x")
     try:
@@ -165,7 +178,7 @@ def test_a_damaged_kit_is_refused(machine: Machine) -> None:
 def test_a_kit_for_another_platform_is_refused(
     machine: Machine, key: str, value: str, message: str
 ) -> None:
-    description = machine.root / KIT.lstrip("/") / "kit.conf"
+    description = machine.root / STICK / "kit.conf"
     text = description.read_text()
     lines = [f"{key}={value}" if line.startswith(f"{key}=") else line for line in text.splitlines()]
     description.write_text("\n".join(lines) + "\n")
@@ -195,7 +208,7 @@ def test_a_32_bit_system_is_refused_with_the_reason(machine: Machine) -> None:
 
 def test_no_kit_and_no_network_is_said_with_what_to_do(machine: Machine) -> None:
     folder = machine.root / "root" / "checkout"
-    kit = machine.root / KIT.lstrip("/")
+    kit = machine.root / STICK
     shutil.copytree(kit, folder, ignore=shutil.ignore_patterns("kit.conf", "wheels", "bundle"))
     before = files(machine.root)
     done = machine.run("sh", "/root/checkout/install.sh", check=False)
@@ -259,7 +272,12 @@ def test_too_little_space_and_a_read_only_disk_are_said_and_nothing_is_changed(
             subprocess.run(["mount", "-o", "remount,ro", root], check=True)
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 7, done.stderr
-            assert "read-only" in done.stderr
+            assert "/run/linegate-install.lock cannot be written to" in done.stderr
+            subprocess.run(["mount", "-t", "tmpfs", "run", root / "run"], check=True)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            subprocess.run(["umount", root / "run"], check=True)
+            assert done.returncode == 7, done.stderr
+            assert "/opt cannot be written to: the system's disk is read-only" in done.stderr
         finally:
             subprocess.run(["umount", "--lazy", root / "media"], check=True)
 

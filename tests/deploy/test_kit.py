@@ -71,16 +71,28 @@ def test_the_wheels_for_ubuntus_python_work_where_that_is_installed(
     inside = environment / "bin" / "python"
     subprocess.run(
         [
-            *(python, pip / "pip", "--python", inside, "install", "--quiet", "--no-deps"),
-            *("--no-index", "--find-links", folder / "wheels", "--require-hashes"),
-            *("--only-binary=:all:", "-r", folder / "requirements-3.12.txt"),
+            *(python, f"{pip}/pip", "--python", str(inside), "install", "--quiet", "--no-deps"),
+            *("--no-index", "--find-links", f"{folder}/wheels", "--require-hashes"),
+            *("--only-binary=:all:", "-r", f"{folder}/requirements-3.12.txt"),
         ],
         check=True,
         timeout=300,
     )
-    verify = [environment / "bin" / "linegate", "verify", TINY]
+    verify = [f"{environment}/bin/linegate", "verify", str(TINY)]
     said = subprocess.run(verify, check=True, capture_output=True, text=True, timeout=60).stdout
     assert said.count("golden frames answered as promised") == 2
+
+
+@pytest.mark.board
+def test_a_kit_can_be_made_for_a_platform_that_no_tree_here_has(tmp_path: Path) -> None:
+    try:
+        kit = make_kit("ubuntu-arm64", tmp_path)
+    except ConnectionError as error:
+        pytest.skip(f"the kit's wheels cannot be fetched: {error}")
+    wheels = [path.name for path in (unpack(kit, tmp_path / "unpacked") / "wheels").iterdir()]
+    compiled = [name for name in wheels if not name.endswith("-any.whl")]
+    assert len(compiled) > 10
+    assert all(name.endswith("_aarch64.whl") for name in compiled), compiled
 
 
 def test_the_runtimes_wheel_is_the_one_that_a_build_gives(tmp_path: Path) -> None:
@@ -118,18 +130,29 @@ def test_a_kits_files_have_no_times_owners_or_odd_modes(kit: Path) -> None:
         (("--platform", "debian-x86", "--settings", "WRONG"), 4, "kamera: unknown"),
         (("--platform", "debian-x86", "--settings", "BESIDE"), 4, "expected a path on the board"),
         (("--platform", "debian-x86", "--settings", "BESIDE"), 4, 'expected bundle = "/var/lib'),
+        (
+            ("--platform", "debian-x86", "--settings", "NAMES"),
+            4,
+            "empty: a kit does not carry empty.png",
+        ),
+        (("--platform", "debian-x86", "--settings", "NAMES"), 4, "such as /etc/linegate/secret"),
         (("--platform", "debian-x86", "--wheels", "EMPTY"), 7, "cannot be had from"),
     ],
 )
 def test_what_cannot_be_made_is_explained_and_nothing_is_left(
     tmp_path: Path, options: tuple[str, ...], code: int, message: str
 ) -> None:
-    places = {name: tmp_path / name for name in ("DAMAGED", "WRONG", "BESIDE", "EMPTY")}
+    places = {name: tmp_path / name for name in ("DAMAGED", "WRONG", "BESIDE", "NAMES", "EMPTY")}
     content = bytearray(TINY.read_bytes())
     content[1000] ^= 1
     places["DAMAGED"].write_bytes(content)
     places["WRONG"].write_text("[kamera]\n")
     places["BESIDE"].write_text('[camera]\naddress = "0"\n[record]\npath = "parts.sqlite"\n')
+    places["NAMES"].write_text(
+        'bundle = "/b.linegate"\n[camera]\naddress = "0"\n[trigger]\nempty = "empty.png"\n'
+        '[record]\npath = "/r.sqlite"\n[[sink]]\nkind = "mqtt"\naddress = "::1"\n'
+        'user = "u"\npassword_file = "secret"\n'
+    )
     places["EMPTY"].mkdir()
     out = tmp_path / "out"
     done = deploy_kit(*(places.get(option, option) for option in options), "--out", out)

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.deploy.booted import PYTHON, Machine
-from tests.deploy.kits import TINY
+from tests.deploy.kits import INSTALLER, TINY
 from tests.record_run import wait_for
 
 pytestmark = pytest.mark.board
-
-INSTALLER = "/media/stick/linegate-kit-debian-x86-0.1.0/install.sh"
 
 CAMERA = """
 import time, numpy

@@ -8,6 +8,7 @@ set -eu
 APP=/opt/linegate
 SETTINGS=/etc/linegate
 DATA=/var/lib/linegate
+USED=$DATA/bundle.linegate
 UNIT=/etc/systemd/system/linegate.service
 JOURNAL=/etc/systemd/journald.conf.d/linegate.conf
 COMMAND=/usr/local/bin/linegate
@@ -39,8 +40,8 @@ USAGE
 say() { printf '%s\n' "linegate: $*"; }
 
 # Codes: 1 something unforeseen failed, 2 wrong options, 3 the kit is damaged, 4 this system does
-# not fit, 6 wheels, engine or bundle fail here, 7 something cannot be written or fetched, 8 the
-# service does not start.
+# not fit or the settings are wrong, 6 wheels, engine or bundle fail here, 7 something cannot be
+# written or fetched, 8 the service does not start.
 fail() {
     code=$1
     shift
@@ -55,7 +56,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 #   kit           the kit's folder; empty in a checkout     files         where the board's files lie
 #   requirements  the list for this Python                  wheel         the runtime's, in a checkout
 #   id, env       name and folder of the environment        env_before    the name of the one in use
-#   carried       the kit's bundle, as it is called         bundle        the one to verify
+#   carried       the kit's bundle, as it is called         bundle        where that lies now
+#   unit_before, bundle_before      what is put back if the service does not start
 #   changed       anything was written that the service must start again for
 do_install() {
     check_system
@@ -74,12 +76,14 @@ do_install() {
     make_account
     place_settings
     make_data
+    check_settings
     find_bundle
-    verify_bundle
+    verify_bundles
     use_bundle
     place_service
     start_service
     remove_old_environments
+    warn_of_overlay
     if [ -n "$changed" ]; then say "installed"; else say "nothing to do: all is as it should be"; fi
     say "settings: $SETTINGS/linegate.toml; then: linegate doctor; systemctl restart linegate"
 }
@@ -89,8 +93,9 @@ do_uninstall() {
     check_data
     stop_service
     check_nobody_runs
-    set_settings_aside
+    # First, so that nothing starts again, and gives the data away, if this is interrupted.
     remove_service
+    set_settings_aside
     remove_environments
     remove_account
     say "removed; data and settings stay in $DATA"

@@ -1,65 +1,81 @@
 # shellcheck shell=sh
 # The bundle: verified before it is put to use.
 
-# The kit's bundle, else the one of the settings; it is put to use once it was verified.
+# The kit's, beside those that are there.
 find_bundle() {
-    carried=
-    bundle=$(settings_bundle)
-    [ -n "$kit" ] || return 0
-    for file in "$kit"/bundle/*.linegate; do
-        [ -f "$file" ] || continue
-        carried=$(basename "$file")
-        bundle=$DATA/bundles/$carried
-        if ! as_account cmp -s - "$bundle" <"$file"; then
-            bundle=$DATA/bundles/.$carried.new
-            # shellcheck disable=SC2016 # for the inner shell
-            as_account sh -c 'umask 027 && cat >"$1" && sync "$1"' sh "$bundle" <"$file" ||
-                fail 7 "the bundle cannot be written to $DATA/bundles"
-        fi
-    done
+    carried=$(listed 'bundle/.*[.]linegate')
+    carried=${carried#bundle/}
+    bundle=
+    [ -n "$carried" ] || return 0
+    bundle=$DATA/bundles/$carried
+    # shellcheck disable=SC2016 # for the inner shells
+    if ! as_account sh -c '[ -f "$1" ] && cmp -s - "$1"' sh "$bundle" <"$kit/bundle/$carried"; then
+        bundle=$DATA/bundles/.$carried.new
+        as_account sh -c 'umask 027 && rm -rf "$1" && cat >"$1" && sync "$1"' sh "$bundle" \
+            <"$kit/bundle/$carried" || fail 7 "the bundle cannot be written to $DATA/bundles"
+    fi
 }
 
-# What the settings say, as a path; nothing if they name none or cannot be read.
+# What the settings say, as a path; nothing if they name none.
 settings_bundle() {
     python3 -c '
 import pathlib, sys, tomllib
 path = pathlib.Path(sys.argv[1])
-try:
-    named = tomllib.loads(path.read_text()).get("bundle", "")
-except (OSError, ValueError):
-    named = ""
+named = tomllib.loads(path.read_text()).get("bundle", "")
 found = path.parent / named
-print(found if isinstance(named, str) and named and found.is_file() else "")' \
-        "$SETTINGS/linegate.toml"
+print(found if named and found.is_file() else "")' "$SETTINGS/linegate.toml"
 }
 
-verify_bundle() {
-    [ -n "$bundle" ] || return 0
-    say "linegate verify $bundle"
-    if ! (cd "$DATA" && as_account env HOME="$DATA" PYTHONDONTWRITEBYTECODE=1 \
-        "$env/bin/linegate" verify "$bundle"); then
-        if [ "$bundle" = "$DATA/bundles/.$carried.new" ]; then as_account rm -f "$bundle"; fi
-        fail 6 "the bundle does not answer on this board as it did on the workstation, see" \
-            "above; the service is as it was"
+# The kit's and the one that will judge, which the settings may have named themselves.
+verify_bundles() {
+    named=$(settings_bundle)
+    if [ -n "$carried" ]; then
+        case $named in "$USED" | "$DATA/bundles/$carried") named= ;; esac
+    fi
+    for one in "$bundle" "$named"; do
+        if [ -n "$one" ]; then verify "$one"; fi
+    done
+    if [ -n "$carried" ] && [ -n "$named" ]; then
+        say "the settings name $named, so that judges; for the kit's say there: bundle = \"$USED\""
     fi
 }
 
-# Only what the kit brought is linked; a bundle that somebody put there is kept.
+verify() {
+    say "linegate verify $1"
+    as_account env -C "$DATA" HOME="$DATA" PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1 \
+        "$env/bin/linegate" verify "$1" </dev/null && return 0
+    if is_new; then as_account rm -f "$bundle"; fi
+    fail 6 "$1 does not answer on this board as it did on the workstation, see above;" \
+        "the service is as it was"
+}
+
+is_new() { [ -n "$carried" ] && [ "$bundle" = "$DATA/bundles/.$carried.new" ]; }
+
+# Only what the kit brought is linked; what somebody put there is kept.
 use_bundle() {
+    bundle_before=$(readlink "$USED" || true)
     [ -n "$carried" ] || return 0
-    if [ "$bundle" = "$DATA/bundles/.$carried.new" ]; then
-        as_account mv -fT "$bundle" "$DATA/bundles/$carried"
+    aside=before-$(date +%Y%m%d-%H%M%S)
+    if is_new; then
         bundle=$DATA/bundles/$carried
+        if as_account test -e "$bundle"; then
+            as_account mv -nT "$bundle" "$DATA/bundles/$aside-$carried"
+            if [ "$bundle_before" = "bundles/$carried" ]; then bundle_before=bundles/$aside-$carried; fi
+        fi
+        as_account mv -fT "$DATA/bundles/.$carried.new" "$bundle"
         changed=yes
     fi
-    used=$DATA/bundle.linegate
-    [ "$(readlink "$used")" != "bundles/$carried" ] || return 0
-    if [ -e "$used" ] && [ ! -L "$used" ]; then
-        kept=bundles/before-$(date +%Y%m%d-%H%M%S).linegate
-        say "keeping $used as $DATA/$kept"
-        as_account mv -nT "$used" "$DATA/$kept"
+    [ "$(readlink "$USED")" != "bundles/$carried" ] || return 0
+    if [ -e "$USED" ] && [ ! -L "$USED" ]; then
+        bundle_before=bundles/$aside.linegate
+        say "keeping $USED as $DATA/$bundle_before"
+        as_account mv -nT "$USED" "$DATA/$bundle_before"
     fi
-    as_account ln -sfn "bundles/$carried" "$used.new"
-    as_account mv -fT "$used.new" "$used"
+    link_bundle "bundles/$carried"
+}
+
+link_bundle() {
+    as_account ln -sfn "$1" "$USED.new"
+    as_account mv -fT "$USED.new" "$USED"
     changed=yes
 }

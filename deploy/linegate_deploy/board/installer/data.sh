@@ -26,7 +26,12 @@ make_data() {
     as_account mkdir -p "$DATA/bundles"
 }
 
-as_account() { setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --init-groups -- "$@"; }
+# What runs as the account may be an attacker's: it gets no terminal to type into, no lock, and no
+# way to rights.
+as_account() {
+    setsid --wait setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --init-groups --no-new-privs \
+        --inh-caps=-all --bounding-set=-all -- "$@" 9>&-
+}
 
 # Settings are the user's: they are never written over. Those that an uninstallation set aside are
 # taken if the data still belong to root, so that nobody else can have put them there.
@@ -44,7 +49,7 @@ place_settings() {
         changed=yes
     fi
     from=$files/linegate.toml
-    if [ -n "$kit" ] && [ -f "$kit/settings.toml" ]; then from=$kit/settings.toml; fi
+    if [ -n "$(listed settings.toml)" ]; then from=$kit/settings.toml; fi
     if [ ! -e "$SETTINGS/linegate.toml" ]; then
         write 640 "$ACCOUNT" "$from" "$SETTINGS/linegate.toml"
     elif [ "$from" != "$files/linegate.toml" ] && ! cmp -s "$from" "$SETTINGS/linegate.toml"; then
@@ -57,3 +62,18 @@ place_settings() {
 }
 
 is_roots() { [ -d "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %U "$1")" = root ]; }
+
+# As the service reads them, before anything is switched: a line must not end over settings that
+# were wrong before, or that a new version refuses.
+check_settings() {
+    as_account "$env/bin/python" -I -c '
+import pathlib, sys
+from linegate_bundle.errors import LinegateError
+from linegate_runtime.config_file import Overrides, load_config
+try:
+    load_config(pathlib.Path(sys.argv[1]), Overrides()).check_plugins()
+except LinegateError as error:
+    sys.exit(str(error))' "$SETTINGS/linegate.toml" </dev/null ||
+        fail 4 "the settings are wrong, see above: correct them and run this again; the service is" \
+            "as it was"
+}

@@ -31,8 +31,8 @@ find_requirements() {
 
 make_environment() {
     env=$APP/env-$id
-    if [ -e "$env/.complete" ]; then
-        python3 "$here/installer/damage.py" "$env" && return 0
+    if [ -e "$env/SHA256SUMS" ]; then
+        is_whole && return 0
         say "$env is damaged, see above; it is made anew"
     fi
     rm -rf "$env"
@@ -44,17 +44,33 @@ make_environment() {
     if [ -n "$kit" ]; then install_from_kit; else install_from_index; fi
     # Where the list is, doctor can compare; without hashes of wheels that are gone.
     install -m 644 "$requirements" "$env/requirements.txt"
-    compile_environment
-    # A power cut must not leave empty files behind a mark that says that all is there.
-    sync
-    : >"$env/.complete"
-    sync
+    # The service cannot write here, so what it loads is compiled now; what it does not, need not be.
+    "$env/bin/python" -I -m compileall -q "$env"/lib/python*/site-packages/linegate_*
+    loads || fail 6 "the environment does not work here, see above; nothing was changed"
+    seal
     building=
 }
 
+# The sums say that all is there, so they come last: a power cut leaves none, or all of it.
+seal() {
+    sync
+    (cd "$env" && find . -type f ! -path './SHA256SUMS*' -exec sha256sum {} +) >"$env/SHA256SUMS.new"
+    sync
+    mv "$env/SHA256SUMS.new" "$env/SHA256SUMS"
+    sync
+}
+
+is_whole() { (cd "$env" && sha256sum --check --quiet --strict SHA256SUMS) >&2 && loads; }
+
+loads() {
+    "$env/bin/python" -I -c '
+import ai_edge_litert.interpreter, cv2, msgspec, numpy, onnxruntime, sqlite3
+import asyncua, gpiozero, paho.mqtt.client, prometheus_client.exposition
+import pymodbus.client, pymodbus.server'
+}
+
 install_from_kit() {
-    set -- "$kit"/wheels/pip-*.whl
-    install_wheels "$1" --no-index --find-links "$kit/wheels"
+    install_wheels "$kit/$(listed 'wheels/pip-.*')" --no-index --find-links "$kit/wheels"
 }
 
 install_from_index() {
@@ -90,16 +106,6 @@ install_wheels() {
         [ -n "$kit" ] || not_fetched
         fail 6 "the wheels of the kit cannot be installed, see above; nothing was changed"
     }
-}
-
-# The service cannot write here, so what it loads is compiled now; what it does not, need not be.
-compile_environment() {
-    "$env/bin/python" -I -m compileall -q "$env"/lib/python*/site-packages/linegate_*
-    "$env/bin/python" -I -c '
-import ai_edge_litert.interpreter, cv2, msgspec, numpy, onnxruntime, sqlite3
-import asyncua, gpiozero, paho.mqtt.client, prometheus_client.exposition
-import pymodbus.client, pymodbus.server' ||
-        fail 6 "the environment does not work here, see above; nothing was changed"
 }
 
 # lgpio reaches the pins and has no wheel for Python 3.13; Raspberry Pi OS has its own.

@@ -18,24 +18,36 @@ check_nobody_runs() {
 }
 
 # Into the data, which belong to root from now on: the number of a user who is gone may be given
-# to another. What the service may have put at that place is no settings of ours.
+# to another. What the service may have put at that place is no settings of ours, and goes out of
+# the way while the data are still its own; so what lies there in root's data is root's.
 set_settings_aside() {
+    aside=$DATA/settings
+    found=
+    if [ -d "$SETTINGS" ] || [ -d "$UNIT.d" ]; then found=yes; fi
     [ -d "$DATA" ] || install -d -m 750 "$DATA"
-    chown -hR root:root "$DATA"
-    [ -d "$SETTINGS" ] || return 0
-    if [ -e "$DATA/settings" ] || [ -L "$DATA/settings" ]; then
-        mv -T "$DATA/settings" "$DATA/settings-before-$(date +%Y%m%d-%H%M%S)"
+    if [ -e "$aside" ] || [ -L "$aside" ]; then
+        if [ -n "$found" ] || ! is_roots "$DATA"; then
+            mv -T "$aside" "$aside-before-$(date +%Y%m%d-%H%M%S)"
+        fi
     fi
-    mkdir -m 700 "$DATA/settings"
-    chown -hR root:root "$SETTINGS"
-    find "$SETTINGS" -mindepth 1 -maxdepth 1 -exec mv -t "$DATA/settings" {} +
-    rmdir "$SETTINGS" 2>/dev/null || rm -f "$SETTINGS"
-    if [ -d "$UNIT.d" ]; then mv "$UNIT.d" "$DATA/settings/linegate.service.d"; fi
+    chown -hR root:root "$DATA"
+    [ -n "$found" ] || return 0
+    rm -rf "$aside.new"
+    mkdir -m 700 "$aside.new"
+    if [ -d "$SETTINGS" ]; then
+        rm -f "$SETTINGS/linegate.toml.new"
+        cp -a "$SETTINGS/." "$aside.new"
+    fi
+    if [ -d "$UNIT.d" ]; then cp -a "$UNIT.d" "$aside.new/linegate.service.d"; fi
+    chown -hR root:root "$aside.new"
+    sync
+    mv -T "$aside.new" "$aside"
+    rm -rf "$SETTINGS" "$UNIT.d"
 }
 
 remove_service() {
     if [ -e "$UNIT" ]; then systemctl disable --quiet linegate 2>/dev/null || true; fi
-    rm -f "$UNIT" "$JOURNAL"
+    rm -f "$UNIT" "$UNIT.new" "$JOURNAL" "$JOURNAL.new"
     rmdir "$(dirname "$JOURNAL")" 2>/dev/null || true
     if is_booted; then
         systemctl daemon-reload
@@ -45,7 +57,7 @@ remove_service() {
 }
 
 remove_environments() {
-    rm -rf "$APP/env" "$APP"/env-*
+    rm -rf "$APP/env" "$APP/env.new" "$APP"/env-*
     rmdir "$APP" 2>/dev/null || [ ! -d "$APP" ] || say "$APP has other files and stays"
 }
 

@@ -4,6 +4,7 @@
 is_booted() { [ -d /run/systemd/system ]; }
 
 place_service() {
+    unit_before=$(cat "$UNIT" 2>/dev/null || true)
     link "env-$id" "$APP/env"
     mkdir -p "$(dirname "$COMMAND")"
     [ -L "$COMMAND" ] || ln -s "$APP/env/bin/linegate" "$COMMAND"
@@ -32,13 +33,25 @@ start_service() {
     fi
 }
 
-# A line that ran before is to run again, whatever is wrong with the new environment.
+# A line that ran before is to run again, whatever is wrong with what came now.
 take_back() {
-    if [ -n "$env_before" ] && [ "$env_before" != "env-$id" ] && [ -d "$APP/$env_before" ]; then
-        link "$env_before" "$APP/env"
-        systemctl restart linegate || true
-        fail 8 "the service does not start in the new environment and goes on in the one before;" \
-            "journalctl -u linegate -n 50"
+    log="journalctl -u linegate -n 50"
+    if [ -z "$env_before" ] || [ ! -d "$APP/$env_before" ] || [ -z "$unit_before" ] || is_as_before; then
+        fail 8 "it is installed, but the service does not start: $log"
     fi
-    fail 8 "it is installed, but the service does not start: journalctl -u linegate -n 50"
+    link "$env_before" "$APP/env"
+    printf '%s\n' "$unit_before" >"$UNIT.new"
+    mv "$UNIT.new" "$UNIT"
+    if [ -n "$bundle_before" ]; then link_bundle "$bundle_before"; fi
+    systemctl daemon-reload
+    systemctl reset-failed linegate 2>/dev/null || true
+    if systemctl restart linegate; then
+        fail 8 "the service does not start with what came now, and goes on as before; $log"
+    fi
+    fail 8 "the service starts neither with what came now nor as before: $log"
+}
+
+is_as_before() {
+    [ "$env_before" = "env-$id" ] && [ "$unit_before" = "$(cat "$UNIT")" ] &&
+        [ "$bundle_before" = "$(readlink "$USED" || true)" ]
 }

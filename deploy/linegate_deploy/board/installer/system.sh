@@ -11,6 +11,7 @@ python_version() { python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])
 own_platform() {
     case "$(architecture)-$(python_version)" in
         amd64-*) echo debian-x86 ;;
+        *-3.12) echo ubuntu-arm64 ;;
         *-3.13) echo rpi-trixie ;;
         *) echo rpi-bookworm ;;
     esac
@@ -58,10 +59,13 @@ check_kit() {
 
 kit_says() { sed -n "s/^$1=//p" "$kit/kit.conf"; }
 
+# Files of the kit that match, by its own list: another kit may have been unpacked here before.
+listed() { if [ -n "$kit" ]; then sed -n "s|^[0-9a-f]*  \($1\)\$|\1|p" "$kit/SHA256SUMS"; fi; }
+
 check_writable() {
     for folder in /opt /etc /var/lib /usr/local/bin; do
         probe=$folder/.linegate-$$
-        { mkdir -p "$folder" && : >"$probe"; } 2>/dev/null ||
+        (mkdir -p "$folder" && touch "$probe") 2>/dev/null ||
             fail 7 "$folder cannot be written to: the system's disk is read-only (an overlay or" \
                 "read-only root; on a Raspberry Pi: raspi-config, Performance, Overlay File" \
                 "System) or full; nothing was changed"
@@ -69,8 +73,16 @@ check_writable() {
     done
 }
 
+# A root that forgets is writable all the same.
+warn_of_overlay() {
+    [ "$(stat -f -c %T /opt)" = overlayfs ] || return 0
+    say "warning: /opt lies on an overlay; if its upper layer is in memory, all of this is lost at the" \
+        "next start. On a Raspberry Pi switch it off before (raspi-config, Performance, Overlay" \
+        "File System), restart, install, and switch it on again"
+}
+
 check_space() {
-    [ -e "$APP/env-$id/.complete" ] && return 0
+    [ -e "$APP/env-$id/SHA256SUMS" ] && return 0
     free=$(free_mb /opt)
     [ "$free" -ge "$NEEDED_MB" ] ||
         fail 7 "expected $NEEDED_MB MB free below /opt, got $free MB; nothing was changed"
