@@ -282,7 +282,7 @@ def _sustain(
     model: Model, frame: UInt8Array, seconds: float, progress: Callable[[str], None]
 ) -> Sustained:
     temperature_start_c = machine.temperature_c()
-    throttled: set[str] = set()
+    throttled: list[machine.Throttling | None] = []
     rates: list[float] = []
     frames = 0
     start = time.monotonic()
@@ -294,7 +294,7 @@ def _sustain(
             in_window += 1
         rates.append(in_window / (time.monotonic() - now))
         frames += in_window
-        throttled.update(machine.throttling() or ())
+        throttled.append(machine.ask_throttling())
         progress(f"running without a pause · {rates[-1]:.1f} frames/s")
     elapsed_s = time.monotonic() - start
     return Sustained(
@@ -304,5 +304,11 @@ def _sustain(
         fastest=max(rates),
         temperature_start_c=temperature_start_c,
         temperature_end_c=machine.temperature_c(),
-        throttling=None if machine.throttling() is None else tuple(sorted(throttled)),
+        throttling=_all_reasons([*throttled, machine.ask_throttling()]),
     )
+
+
+def _all_reasons(throttled: Sequence[machine.Throttling | None]) -> tuple[str, ...] | None:
+    """Return what slowed the processor down at any time; None if it never told."""
+    told = [one.now for one in throttled if one is not None]
+    return tuple(sorted({reason for reasons in told for reason in reasons})) if told else None

@@ -202,7 +202,7 @@ class _Collector:
         throttled = machine.throttling()
         if throttled is not None:
             text = "1 if the processor is slowed down now"
-            yield self._gauge("linegate_throttled", text, float(bool(throttled)))
+            yield self._gauge("linegate_throttled", text, float(bool(throttled.now)))
         if report is not None:
             free = shutil.disk_usage(Path(report.record).parent).free
             yield self._gauge("linegate_disk_free_bytes", "Room beside the record", free)

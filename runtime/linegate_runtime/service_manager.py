@@ -17,6 +17,9 @@ _BEATS = 4
 """So many beats fit in the time after which the manager takes the service for dead; the manual
 asks for two."""
 
+_AGAIN_S = 0.1
+"""So long after the manager did not take something it is told again."""
+
 
 class ServiceManager:
     """The manager of this process; does nothing if there is none.
@@ -33,6 +36,8 @@ class ServiceManager:
         self._socket = None
         self._period_s = None if watchdog_s is None else watchdog_s / _BEATS
         self._beat_at = 0.0
+        self._untold: dict[str, str] = {}
+        self._again_at = 0.0
         if address is not None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             # The manager may be slow; a part is not to wait for that.
@@ -62,21 +67,28 @@ class ServiceManager:
 
     def ready(self) -> None:
         """Say that the service has started."""
-        self._send("READY=1")
+        self._say("READY", "1")
 
     def beat(self) -> None:
-        """Say that the service is alive, as often as the manager wants to hear it."""
+        """Say that the service is alive, as often as the manager wants to hear it.
+
+        What it could not be told before is told again, whether it watches or not.
+        """
+        if self._untold and time.monotonic() >= self._again_at:
+            for name, value in list(self._untold.items()):
+                self._say(name, value)
         if self._period_s is not None and time.monotonic() >= self._beat_at:
             self._beat_at = time.monotonic() + self._period_s
-            self._send("WATCHDOG=1")
+            self._say("WATCHDOG", "1")
 
     def tell(self, status: str) -> None:
         """Say in a line how the service does; ``systemctl status`` shows it."""
-        self._send("STATUS=" + " ".join(status.split()))
+        self._say("STATUS", " ".join(status.split()))
 
     def stopping(self) -> None:
         """Say that the service ends."""
-        self._send("STOPPING=1")
+        self._untold.clear()
+        self._say("STOPPING", "1")
 
     def close(self) -> None:
         """Say nothing more."""
@@ -84,12 +96,19 @@ class ServiceManager:
             self._socket.close()
             self._socket = None
 
-    def _send(self, message: str) -> None:
+    def _say(self, name: str, value: str) -> None:
+        """Send an assignment, and keep the newest of each name until it has been taken."""
         if self._socket is None or self._address is None:
             return
-        name = "\0" + self._address[1:] if self._address[0] == "@" else self._address
+        address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         try:
-            self._socket.sendto(message.encode(), name)
+            # A status may hold what is no text, such as a file's name.
+            self._socket.sendto(f"{name}={value}".encode(errors="replace"), address)
         except OSError as error:
-            # A line does not end because nobody listens; if that is missed, it is killed anyway.
-            _LOG.debug("the service manager was not told %s: %s", message, error)
+            # A line does not end because nobody listens, nor because the socket is full.
+            if name not in self._untold:
+                _LOG.debug("the service manager was not told %s=%s: %s", name, value, error)
+            self._untold[name] = value
+            self._again_at = time.monotonic() + _AGAIN_S
+        else:
+            self._untold.pop(name, None)

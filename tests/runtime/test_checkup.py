@@ -1,4 +1,4 @@
-"""``linegate doctor``: Python, processor, memory, clock and heat of broken machines."""
+"""``linegate doctor``: Python, processor, memory and clock of broken machines."""
 
 import dataclasses
 import datetime as dt
@@ -13,12 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linegate_runtime import machine
 from linegate_runtime.checkup import checkup as module
 from linegate_runtime.checkup.base import Finding, Outcome, Subject, failed, passed, warned
 from linegate_runtime.checkup.checkup import Line, checkup
 from linegate_runtime.checkup.clock import check_clock, check_clock_here
-from linegate_runtime.checkup.heat import check_heat_here, check_temperature, check_throttling
 from linegate_runtime.checkup.processor import check_memory, check_processor, parse_meminfo
 from linegate_runtime.checkup.python import check_python
 from linegate_runtime.checkup.service import ServiceState
@@ -139,45 +137,6 @@ def test_a_clock_that_nobody_sets_is_a_warning(
     assert check_clock_here().outcome in (Outcome.OK, Outcome.WARNING)
 
 
-@pytest.mark.parametrize(
-    ("temperature_c", "expected"),
-    [
-        (None, Outcome.OK),
-        (69.9, Outcome.OK),
-        (70.0, Outcome.WARNING),
-        (79.9, Outcome.WARNING),
-        (80.0, Outcome.FAILED),
-    ],
-)
-def test_a_warm_board_is_a_warning_and_a_hot_one_a_failure(
-    temperature_c: float | None, expected: Outcome
-) -> None:
-    assert check_temperature(temperature_c).outcome is expected
-
-
-def throttling_of(bits: str, folder: Path) -> list[Finding]:
-    file = folder / "get_throttled"
-    file.write_text(bits)
-    found = machine.throttling(file), machine.throttling_since_start(file)
-    return list(check_throttling(*found))
-
-
-def test_undervoltage_now_fails_and_earlier_heat_warns(tmp_path: Path) -> None:
-    now, before = throttling_of("90001\n", tmp_path)
-    assert (now.outcome, now.detail) == (Outcome.FAILED, "now: undervoltage")
-    assert "power supply" in str(now.advice)
-    assert before.outcome is Outcome.WARNING
-    assert before.detail == "since the board was switched on: too warm"
-    assert "cool the board" in str(before.advice)
-
-
-def test_a_board_without_throttling_is_ok(tmp_path: Path) -> None:
-    assert outcomes(throttling_of("0", tmp_path)) == [Outcome.OK]
-    assert outcomes(list(check_throttling(None, None))) == [Outcome.OK]
-    assert machine.throttling_since_start(tmp_path / "nothing") is None
-    assert len(list(check_heat_here())) >= 2
-
-
 def without_service(folder: Path, **more: object) -> Line:
     settings = {"service_config": folder / "none.toml", "ask_service": lambda: None, **more}
     return Line(**settings)  # type: ignore[arg-type]
@@ -241,7 +200,7 @@ def test_the_services_settings_are_taken_where_nothing_else_is_given(
         one.detail for one in every if one.subject is Subject.CONFIGURATION
     )
     (forbidden, *_) = [one for one in every if one.subject is Subject.DISK]
-    assert f"the service may not write to {tmp_path}" in forbidden.detail
+    assert f"the sandbox keeps the service from {tmp_path}" in forbidden.detail
 
 
 def test_settings_of_the_service_that_cannot_be_read_are_a_failure(

@@ -5,6 +5,7 @@ import stat
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,15 +14,19 @@ from linegate_bundle.errors import ConfigError
 from linegate_runtime.checkup.base import Outcome
 from linegate_runtime.checkup.pins import (
     Chip,
-    User,
     check_pins,
     find_chips,
     may_open,
-    named_user,
     reach_pins,
-    this_user,
 )
-from linegate_runtime.checkup.service import ServiceState, check_service, parse_show, read_service
+from linegate_runtime.checkup.service import (
+    LOG_ADVICE,
+    ServiceState,
+    check_service,
+    parse_show,
+    read_service,
+)
+from linegate_runtime.checkup.users import User, named_user, this_user
 
 SHOWN = """\
 Result=success
@@ -83,6 +88,29 @@ def test_a_service_that_does_not_run_is_told_with_what_to_do(
     assert words in f"{finding.detail} {finding.advice}"
 
 
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"active": "activating", "sub": "auto-restart"}, Outcome.FAILED),
+        ({"active": "activating", "sub": "auto-restart-queued"}, Outcome.FAILED),
+        ({"active": "activating", "sub": "start", "restarts": 3, "pid": 9}, Outcome.FAILED),
+        ({"active": "activating", "sub": "start", "restarts": 2, "pid": 9}, Outcome.WARNING),
+        ({"active": "active", "sub": "running", "restarts": 3, "pid": 9}, Outcome.WARNING),
+        # It was stopped by hand, and is not started again.
+        ({"active": "inactive", "sub": "dead", "restarts": 3}, Outcome.WARNING),
+    ],
+)
+def test_a_service_that_does_not_stay_up_is_a_failure(
+    changes: dict[str, object], outcome: Outcome
+) -> None:
+    state = ServiceState(load="loaded", unit_file="enabled", result="exit-code")
+    finding = check_service(msgspec.structs.replace(state, **changes))
+    assert finding.outcome is outcome
+    if outcome is Outcome.FAILED:
+        assert finding.advice == LOG_ADVICE
+        assert "it ended by exit-code; started again" in finding.detail
+
+
 def test_without_systemd_there_is_no_service(tmp_path: Path) -> None:
     assert read_service(tmp_path / "none") is None
     assert check_service(None).outcome is Outcome.OK
@@ -100,7 +128,9 @@ def test_systemd_is_asked_where_it_runs(tmp_path: Path) -> None:
 
 
 def user(*, uid: int = 990, groups: tuple[int, ...] = (990,), is_here: bool = False) -> User:
-    return User(name="linegate", uid=uid, groups=frozenset(groups), is_here=is_here)
+    return User(
+        name="linegate", uid=uid, gid=990, groups=frozenset(groups), home="/", is_here=is_here
+    )
 
 
 def chip(mode: int = 0o660, uid: int = 0, gid: int = 997) -> Chip:

@@ -176,3 +176,53 @@ def test_a_manager_that_does_not_take_messages_delays_nobody(
     with contextlib.closing(ServiceManager(str(tmp_path / "notify"))) as manager:
         for _ in range(10_000):
             manager.tell("more than the socket holds")
+
+
+def full(address: str) -> None:
+    """Send to a socket until it takes nothing more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sender.sendto(b"of another service", address)
+
+
+def beat_for_a_while(manager: ServiceManager) -> None:
+    for _ in range(30):
+        manager.beat()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("watchdog_s", [None, WATCHDOG_S])
+def test_what_a_full_socket_did_not_take_is_told_until_it_does(
+    tmp_path: Path, listener: Listener, watchdog_s: float | None
+) -> None:
+    address = str(tmp_path / "notify")
+    full(address)
+    with contextlib.closing(ServiceManager(address, watchdog_s)) as manager:
+        manager.ready()
+        for status in ("old", "new"):
+            manager.tell(status)
+        assert not listener.has("READY=1")
+        beat_for_a_while(manager)
+        heard = [one for one in listener.listen() if one.startswith(("READY", "STATUS"))]
+        assert heard == ["READY=1", "STATUS=new"]
+        assert listener.has("WATCHDOG=1") is (watchdog_s is not None)
+
+
+def test_a_service_that_ends_says_nothing_else_any_more(tmp_path: Path, listener: Listener) -> None:
+    address = str(tmp_path / "notify")
+    full(address)
+    with contextlib.closing(ServiceManager(address)) as manager:
+        manager.ready()
+        listener.listen()
+        manager.stopping()
+        beat_for_a_while(manager)
+        assert listener.listen()[-1] == "STOPPING=1"
+        assert not listener.has("READY=1")
+
+
+def test_a_status_that_is_no_text_is_told_nevertheless(tmp_path: Path, listener: Listener) -> None:
+    with contextlib.closing(ServiceManager(str(tmp_path / "notify"))) as manager:
+        manager.tell("the file p\udce4rt.png is gone")
+    assert listener.listen() == ["STATUS=the file p?rt.png is gone"]

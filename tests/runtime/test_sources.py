@@ -185,6 +185,11 @@ def test_a_folder_is_read_by_the_folder_source(tmp_path: Path) -> None:
     assert source_for(str(tmp_path)) == "folder"
 
 
+def test_what_cannot_be_looked_at_is_left_to_the_source_to_complain_of() -> None:
+    # Nobody can be kept from looking here, for tests may run as root; no name is so long.
+    assert source_for("x" * 300) == "opencv"
+
+
 @pytest.mark.parametrize("name", ["mjpeg", "opencv"])
 def test_a_port_where_nothing_listens_is_said_at_once(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:

@@ -1,10 +1,14 @@
 """What a check finds."""
 
 import enum
+import logging
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from linegate_bundle.errors import CameraError, ConfigError, EngineError, OutputError
+
+_LOG = logging.getLogger(__name__)
 
 
 class Outcome(enum.StrEnum):
@@ -77,3 +81,13 @@ def warned(subject: Subject, detail: str, advice: str) -> Finding:
 def failed(subject: Subject, detail: str, advice: str) -> Finding:
     """Return that a line does not work so."""
     return Finding(subject=subject, outcome=Outcome.FAILED, detail=detail, advice=advice)
+
+
+def guarded(subject: Subject, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """Run a check; one that breaks is a finding too."""
+    try:
+        yield from check()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other checks are wanted
+        _LOG.debug("the check of %s broke", subject, exc_info=True)
+        text = f"the check itself broke: {type(error).__name__}: {error}"
+        yield failed(subject, text, "run `linegate --debug doctor` and report what it prints")

@@ -1,12 +1,12 @@
 """All checks, one after the other; what breaks one of them does not keep back the others."""
 
 import dataclasses
-import logging
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from linegate_runtime.checkup.base import Finding, Subject, failed, passed, warned
+from linegate_runtime.checkup.base import Finding, Subject, failed, guarded, passed, warned
 from linegate_runtime.checkup.clock import check_clock_here
 from linegate_runtime.checkup.heat import check_heat_here
 from linegate_runtime.checkup.packages import (
@@ -25,14 +25,13 @@ from linegate_runtime.checkup.service import (
     check_service,
     read_service,
 )
+from linegate_runtime.checkup.users import User, named_user, this_user
 from linegate_runtime.config_file import Overrides
 
 if TYPE_CHECKING:
     from linegate_runtime.checkup.disk import Need
-    from linegate_runtime.checkup.pins import User
+    from linegate_runtime.checkup.trial import Held
     from linegate_runtime.config import RunConfig
-
-_LOG = logging.getLogger(__name__)
 
 _NOT_TRIED = "not looked at, since a library does not load"
 
@@ -49,6 +48,7 @@ class Line:
         bundle: what it judges by; None takes that of the settings, and where they name none a
             tiny model.
         service_config: where the service's settings are.
+        service_user: who runs the service.
         ask_service: returns the service's state, None without systemd.
     """
 
@@ -56,6 +56,7 @@ class Line:
     overrides: Overrides = dataclasses.field(default_factory=Overrides)
     bundle: Path | None = None
     service_config: Path = SERVICE_CONFIG
+    service_user: str = SERVICE_USER
     ask_service: Callable[[], ServiceState | None] = read_service
 
 
@@ -76,19 +77,18 @@ class _Checkup:
         self._path: Path | None = None
 
     def run(self) -> Iterator[Finding]:
-        yield from _guarded(Subject.PYTHON, check_python)
-        yield from _guarded(Subject.PACKAGES, check_versions)
-        yield from _guarded(Subject.PACKAGES, self._imports)
-        yield from _guarded(Subject.PROCESSOR, lambda: [check_processor()])
-        yield from _guarded(Subject.MEMORY, lambda: [check_memory()])
-        yield from _guarded(Subject.SERVICE, self._ask_service)
-        yield from _guarded(Subject.CONFIGURATION, self._read_config)
-        yield from _guarded(Subject.ENGINE, self._engine)
-        yield from _guarded(Subject.CAMERA, self._cameras)
-        yield from _guarded(Subject.PINS, self._pins)
-        yield from _guarded(Subject.DISK, self._disks)
-        yield from _guarded(Subject.CLOCK, lambda: [check_clock_here()])
-        yield from _guarded(Subject.TEMPERATURE, check_heat_here)
+        yield from guarded(Subject.PYTHON, check_python)
+        yield from guarded(Subject.PACKAGES, check_versions)
+        yield from guarded(Subject.PACKAGES, self._imports)
+        yield from guarded(Subject.PROCESSOR, lambda: [check_processor()])
+        yield from guarded(Subject.MEMORY, lambda: [check_memory()])
+        yield from guarded(Subject.SERVICE, self._ask_service)
+        yield from guarded(Subject.CONFIGURATION, self._read_config)
+        yield from self._engine_and_cameras()
+        yield from guarded(Subject.PINS, self._pins)
+        yield from guarded(Subject.DISK, self._disks)
+        yield from guarded(Subject.CLOCK, lambda: [check_clock_here()])
+        yield from guarded(Subject.TEMPERATURE, check_heat_here)
 
     def _imports(self) -> Iterator[Finding]:
         modules = needed_modules()
@@ -135,19 +135,45 @@ class _Checkup:
             return
         yield passed(Subject.CONFIGURATION, _summary(self._config, path))
 
+    def _engine_and_cameras(self) -> Iterator[Finding]:
+        user = self._stand_in()
+        if user is None:
+            yield from guarded(Subject.ENGINE, self._engine)
+            yield from guarded(Subject.CAMERA, self._cameras)
+        else:
+            yield from guarded(Subject.ENGINE, lambda: self._try_as(user))
+
+    def _stand_in(self) -> User | None:
+        """Return who tries engine and cameras instead of root; None if this process does.
+
+        The service's bundle belongs to the service's user, so root opens none of it; and what
+        root may open says nothing of what the service may.
+        """
+        if not self._can_load or os.geteuid() != 0 or not self._is_services:
+            return None
+        return self._user()
+
+    def _try_as(self, user: User) -> Iterator[Finding]:
+        from linegate_runtime.checkup.as_user import try_as  # noqa: PLC0415
+        from linegate_runtime.checkup.trial import Trial, limit_s  # noqa: PLC0415
+
+        line = self._line
+        trial = Trial(
+            settings=line.service_config,
+            overrides=line.overrides,
+            bundle=line.bundle,
+            held=self._held,
+        )
+        cameras = 0 if self._config is None else len(self._config.cameras)
+        return try_as(user, trial, limit_s(cameras))
+
     def _engine(self) -> Iterator[Finding]:
         if not self._can_load:
             yield warned(Subject.ENGINE, _NOT_TRIED, _FIRST)
             return
-        from linegate_runtime.checkup.engine import check_bundle, check_tiny  # noqa: PLC0415
-        from linegate_runtime.config import EngineTable  # noqa: PLC0415
+        from linegate_runtime.checkup.trial import try_engine  # noqa: PLC0415
 
-        config = self._config
-        bundle = self._line.bundle or (None if config is None else config.bundle)
-        if bundle is None:
-            yield check_tiny()
-        else:
-            yield check_bundle(bundle, EngineTable() if config is None else config.engine)
+        yield from try_engine(self._config, self._line.bundle)
 
     def _cameras(self) -> Iterator[Finding]:
         if not self._can_load:
@@ -161,19 +187,20 @@ class _Checkup:
             advice = "give --camera ADDRESS or --config FILE"
             yield warned(Subject.CAMERA, "no camera is configured", advice)
             return
-        from linegate_runtime.checkup.cameras import (  # noqa: PLC0415
-            check_camera,
-            check_held,
-            is_device,
-        )
+        from linegate_runtime.checkup.trial import try_cameras  # noqa: PLC0415
+
+        yield from try_cameras(self._config, self._held)
+
+    @property
+    def _held(self) -> "Held | None":
+        """The service while it runs, for it may hold cameras."""
+        from linegate_runtime.checkup.trial import Held  # noqa: PLC0415
 
         service = self._service
-        for camera in self._config.cameras:
-            if service is not None and service.is_active and is_device(camera):
-                is_own = self._is_services and service.has_read(self._line.service_config)
-                yield check_held(camera, service.status, is_own=is_own)
-            else:
-                yield check_camera(camera)
+        if service is None or not service.is_active:
+            return None
+        is_own = self._is_services and service.has_read(self._line.service_config)
+        return Held(status=service.status, is_own=is_own)
 
     @property
     def _is_services(self) -> bool:
@@ -188,35 +215,28 @@ class _Checkup:
         askers = None if self._is_unreadable else _users_of_pins(self._config)
         yield check_pins(askers, self._user(), find_chips())
 
-    def _user(self) -> "User | None":
+    def _user(self) -> User | None:
         """Return who runs the line: the service's user, or without a service this one."""
-        from linegate_runtime.checkup.pins import named_user, this_user  # noqa: PLC0415
-
         if self._service is None or not self._service.is_installed:
             return this_user()
-        return named_user(SERVICE_USER, self._service.groups)
+        return named_user(self._line.service_user, self._service.groups)
 
     def _disks(self) -> Iterator[Finding]:
         from linegate_runtime.checkup.disk import check_disks  # noqa: PLC0415
+        from linegate_runtime.checkup.folders import check_folders  # noqa: PLC0415
 
         needs = _needs(self._config)
         if self._service is not None and self._is_services:
             for need in needs:
                 if not self._service.may_write(need.folder.resolve()):
-                    text = f"{need.name}: the service may not write to {need.folder}"
+                    text = f"{need.name}: the sandbox keeps the service from {need.folder}"
                     advice = f"sudo systemctl edit linegate: [Service] ReadWritePaths={need.folder}"
                     yield failed(Subject.DISK, text, advice)
+        # Others' settings are run by hand, by whoever looks at them.
+        user = self._user() if self._is_services else this_user()
+        if self._config is not None and user is not None:
+            yield from check_folders(needs, user)
         yield from check_disks(needs)
-
-
-def _guarded(subject: Subject, check: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Run a check; one that breaks is a finding too."""
-    try:
-        yield from check()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other checks are wanted
-        _LOG.debug("the check of %s broke", subject, exc_info=True)
-        text = f"the check itself broke: {type(error).__name__}: {error}"
-        yield failed(subject, text, "run `linegate --debug doctor` and report what it prints")
 
 
 def _settings(line: Line) -> Path | None:
@@ -263,6 +283,7 @@ def _needs(config: "RunConfig | None") -> "list[Need]":
         folder=config.record.parent,
         most_bytes=config.keeping.most_bytes,
         kept_bytes=size_of(config.record),
+        is_made=False,
     )
     kept = config.pictures
     if kept is None:

@@ -35,12 +35,22 @@ def run_python(arguments: Sequence[str], limit_s: float = LIMIT_S) -> str:
         )
     except subprocess.TimeoutExpired as error:
         raise ChildError(f"hangs for {limit_s:g} s") from error
-    if done.returncode < 0:
-        raise ChildError(f"crashes natively ({_signal_name(-done.returncode)})")
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ChildError(f"fails: {lines[-1]}")
+    check_end(done.returncode, done.stderr)
     return done.stdout
+
+
+def check_end(code: int, complaints: str) -> None:
+    """Raise :class:`ChildError` unless a child has ended well.
+
+    Args:
+        code: its exit code; a signal as a negative number.
+        complaints: what it wrote to its standard error.
+    """
+    if code < 0:
+        raise ChildError(f"crashes natively ({_signal_name(-code)})")
+    if code:
+        lines = complaints.strip().splitlines() or [f"exit code {code}"]
+        raise ChildError(f"fails: {lines[-1]}")
 
 
 def _signal_name(number: int) -> str:

@@ -33,12 +33,14 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
         folder: where; it need not be there yet.
         most_bytes: its budget; None without limit.
         kept_bytes: so much of it is there already.
+        is_made: whether a line makes the folder if it is not there.
     """
 
     name: str
     folder: Path
     most_bytes: int | None
     kept_bytes: int = 0
+    is_made: bool = True
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +61,16 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     is_read_only: bool
 
 
-def look_at(folder: Path, mounts: Sequence[Mount] | None = None) -> Room:
-    """Look at the disk below a folder, or below the nearest folder above that is there."""
+def nearest(folder: Path) -> Path:
+    """Return a folder, or the nearest folder above that is there."""
     path = folder.absolute()
     # What is forbidden counts as not there; it lies on the disk of what is above, mostly.
-    there = next(one for one in (path, *path.parents) if os.path.isdir(one))  # noqa: PTH112
+    return next(one for one in (path, *path.parents) if os.path.isdir(one))  # noqa: PTH112
+
+
+def look_at(folder: Path, mounts: Sequence[Mount] | None = None) -> Room:
+    """Look at the disk below a folder, or below the nearest folder above that is there."""
+    there = nearest(folder)
     status = os.statvfs(there)
     mount = mount_of(there.resolve(), read_mounts() if mounts is None else mounts)
     return Room(

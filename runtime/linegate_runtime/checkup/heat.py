@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from linegate_runtime import machine
 from linegate_runtime.checkup.base import Finding, Subject, failed, passed, warned
+from linegate_runtime.machine import Throttling
 
 _WARM_C, _HOT_C = 70, 80
 """A Raspberry Pi slows its cores down from 80 to 85 degrees Celsius. Source: Raspberry Pi's
@@ -15,12 +16,28 @@ _COOL = "cool the board: heat sink, fan, or air around it"
 
 _POWER = "use the board's own power supply and a short cable, and fewer devices on its USB"
 
+_ASK = (
+    "sudo apt install raspi-utils, whose `vcgencmd get_throttled` tells, to root and to members of "
+    "the group video"
+)
 
-def check_temperature(temperature_c: float | None) -> Finding:
-    """Judge the temperature of the hottest sensor; None where there is none."""
+
+def check_temperature(temperature_c: float | None, *, is_raspberry_pi: bool) -> Finding:
+    """Judge the temperature of the hottest sensor; None where there is none.
+
+    Args:
+        temperature_c: in degrees Celsius.
+        is_raspberry_pi: whether its limits are known; other processors slow down at their own,
+            up to 100 degrees and more.
+    """
     if temperature_c is None:
         return passed(Subject.TEMPERATURE, _SILENT)
     text = f"{temperature_c:.0f} °C"
+    if not is_raspberry_pi:
+        if temperature_c >= _HOT_C:
+            text += "; where this machine slows itself down is not known"
+            return warned(Subject.TEMPERATURE, text, _COOL)
+        return passed(Subject.TEMPERATURE, text)
     if temperature_c >= _HOT_C:
         return failed(
             Subject.TEMPERATURE, f"{text}; from {_HOT_C} °C boards slow themselves down", _COOL
@@ -30,19 +47,22 @@ def check_temperature(temperature_c: float | None) -> Finding:
     return passed(Subject.TEMPERATURE, text)
 
 
-def check_throttling(
-    now: Sequence[str] | None, since_start: Sequence[str] | None
-) -> Iterator[Finding]:
-    """Judge what the firmware tells, see :func:`linegate_runtime.machine.throttling`.
+def check_throttling(found: Throttling | None, *, is_raspberry_pi: bool) -> Iterator[Finding]:
+    """Judge what the firmware tells.
 
     Args:
-        now: what slows the processor down now; None where the machine does not tell.
-        since_start: what has, since the board was switched on.
+        found: what slows the processor down; None where the machine does not tell.
+        is_raspberry_pi: whether it could tell.
     """
-    if now is None or since_start is None:
-        yield passed(Subject.THROTTLING, _SILENT)
+    if found is None:
+        if is_raspberry_pi:
+            text = "undervoltage and throttling cannot be seen"
+            yield warned(Subject.THROTTLING, f"{text}: {_SILENT}", _ASK)
+        else:
+            yield passed(Subject.THROTTLING, _SILENT)
         return
-    before = [reason for reason in since_start if reason not in now]
+    now = found.now
+    before = [reason for reason in found.since_start if reason not in now]
     if now:
         yield failed(Subject.THROTTLING, f"now: {', '.join(now)}", _advice(now))
     if before:
@@ -54,8 +74,9 @@ def check_throttling(
 
 def check_heat_here() -> Iterator[Finding]:
     """Look at this machine."""
-    yield check_temperature(machine.temperature_c())
-    yield from check_throttling(machine.throttling(), machine.throttling_since_start())
+    is_raspberry_pi = machine.is_raspberry_pi(machine.board())
+    yield check_temperature(machine.temperature_c(), is_raspberry_pi=is_raspberry_pi)
+    yield from check_throttling(machine.ask_throttling(), is_raspberry_pi=is_raspberry_pi)
 
 
 def _advice(reasons: Sequence[str]) -> str:

@@ -33,6 +33,10 @@ _LIMIT_S = 10.0
 
 _MANY_RESTARTS = 3
 
+_WAITING = "auto-restart"
+"""What systemd calls a service that has ended and is to be started again; newer ones have also
+``auto-restart-queued``."""
+
 LOG_ADVICE = "sudo journalctl -u linegate -n 50"
 
 _BY_HAND = "a line runs only while it is started by hand"
@@ -138,6 +142,10 @@ def check_service(state: ServiceState | None) -> Finding:
         return failed(Subject.SERVICE, text, "systemctl status linegate says why")
     if state.active == "failed":
         return failed(Subject.SERVICE, f"it has failed ({state.result})", LOG_ADVICE)
+    if _comes_not_up(state):
+        text = f"it does not stay up: {state.active} ({state.sub}), it ended by {state.result}"
+        text += f"; started again {state.restarts} times"
+        return failed(Subject.SERVICE, text, LOG_ADVICE)
     return _judge_loaded(state)
 
 
@@ -158,6 +166,13 @@ def _judge_loaded(state: ServiceState) -> Finding:
     if state.unit_file == "disabled":
         return warned(Subject.SERVICE, text, "sudo systemctl enable linegate")
     return passed(Subject.SERVICE, text)
+
+
+def _comes_not_up(state: ServiceState) -> bool:
+    """Say whether it ends again and again; between two starts it looks as if it was starting."""
+    # One that was stopped by hand is inactive, however often it was started again before.
+    is_between = state.active not in ("active", "inactive")
+    return state.sub.startswith(_WAITING) or (is_between and state.restarts >= _MANY_RESTARTS)
 
 
 def _folders(known: Mapping[str, str]) -> tuple[Path, ...] | None:

@@ -23,7 +23,8 @@ warning or failed, what was found, and what to do.
 
 Without --config and --camera the settings of the installed service are taken, if there are
 any: /etc/linegate/linegate.toml. Each camera is opened for some seconds, unless the running
-service holds it.
+service holds it. With sudo and these settings, engine and cameras are tried as the service's
+user.
 
 Exit code 0: nothing failed, though there may be warnings. Else by the first that failed:
 4  the configuration, the pins or the clock
