@@ -61,9 +61,8 @@ mkdir -p "$(dirname "$dir")"
 exec 9>"$dir.lock"
 flock 9
 
-# The one tree with pip, to try an installation from an index, and with the system's own library of
-# pins, as Raspberry Pi OS has it.
-if [ "$suite/$arch" = trixie/amd64 ]; then PACKAGES=$PACKAGES,python3-venv,python3-lgpio; fi
+# The one tree with pip, so that an installation from an index can be tried without a board.
+if [ "$suite/$arch" = trixie/amd64 ]; then PACKAGES=$PACKAGES,python3-venv; fi
 
 recipe=$(sha256sum <"$0" | cut -c1-64)
 stamp="$suite $arch $recipe"

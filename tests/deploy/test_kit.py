@@ -91,7 +91,7 @@ def test_a_kit_can_be_made_for_a_platform_that_no_tree_here_has(tmp_path: Path) 
         pytest.skip(f"the kit's wheels cannot be fetched: {error}")
     wheels = [path.name for path in (unpack(kit, tmp_path / "unpacked") / "wheels").iterdir()]
     compiled = [name for name in wheels if not name.endswith("-any.whl")]
-    assert len(compiled) > 10
+    assert {"numpy", "onnxruntime", "lgpio"} <= {name.split("-")[0] for name in compiled}
     assert all(name.endswith("_aarch64.whl") for name in compiled), compiled
 
 
