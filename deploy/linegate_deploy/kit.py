@@ -122,7 +122,8 @@ def _check_settings(path: Path) -> None:
         options = plugin.table.read(family.load(plugin.kind).Options, problems)
         for key, place in _paths(options):
             if place.is_relative_to(path.parent):
-                problems.append(plugin.table.problem(key, _on_board(place)))
+                text = f"{_on_board(place)}, or {_SETTINGS / place.name} if it is only read"
+                problems.append(plugin.table.problem(key, text))
     refuse(list(dict.fromkeys(problems)))
 
 
@@ -134,11 +135,8 @@ def _paths(options: msgspec.Struct | None) -> Iterator[tuple[str, Path]]:
 
 
 def _on_board(place: Path) -> str:
-    read, written = _SETTINGS / place.name, _BUNDLE.parent / place.name
-    return (
-        f"a kit does not carry {place.name}; expected a path on the board, such as {read} for what "
-        f"the line reads, {written} for what it writes"
-    )
+    example = _BUNDLE.parent / place.name
+    return f"a kit carries no such file; expected a path on the board, such as {example}"
 
 
 def _board_file(name: str) -> bytes:
