@@ -183,7 +183,8 @@ def test_the_services_settings_are_taken_where_nothing_else_is_given(
     settings.write_text(f'bundle = "{TINY_BUNDLE}"\n{text}')
     now = time.monotonic()
     running = ServiceState(load="loaded", active="active", sub="running", pid=1, started_s=now + 60)
-    line = Line(service_config=settings, ask_service=lambda: running)
+    # The service's user may be on this system, and may not read what a test writes.
+    line = Line(service_config=settings, service_user="nobody-at-all", ask_service=lambda: running)
     found = {finding.subject: finding for finding in checkup(line)}
     assert f"{settings}: 1 camera, trigger presence" in found[Subject.CONFIGURATION].detail
     assert found[Subject.CAMERA] == passed(Subject.CAMERA, "top: in use by the service, not opened")
