@@ -31,6 +31,7 @@ _BOARD_FILES = (
     "installer/files.sh",
     "installer/removal.sh",
     "installer/service.sh",
+    "installer/switch.sh",
     "installer/system.sh",
     "journald.conf",
     "linegate.service",

@@ -51,11 +51,13 @@ def test_settings_of_the_services_making_are_not_taken_where_root_has_none(
     assert board.show("User") == "linegate"
 
 
-def test_a_pipe_in_a_bundles_place_is_no_bundle(board: Machine) -> None:
+def test_pipes_and_folders_in_a_bundles_place_are_no_bundles(board: Machine) -> None:
     as_linegate(board, "rm bundles/tiny-1.0.0.linegate && mkfifo bundles/tiny-1.0.0.linegate")
     as_linegate(board, "mkfifo bundles/.tiny-1.0.0.linegate.new")
+    as_linegate(board, "rm bundle.linegate && mkdir -p bundle.linegate.new/folder")
     board.run("sh", INSTALLER, limit_s=60)
     assert (board.root / DATA / "bundles" / "tiny-1.0.0.linegate").is_file()
+    assert (board.root / DATA / "bundle.linegate").is_symlink()
 
 
 def test_what_runs_as_the_services_user_has_no_terminal_no_lock_and_no_way_to_rights(

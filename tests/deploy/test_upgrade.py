@@ -61,6 +61,10 @@ def test_a_line_that_is_not_started_anew_keeps_its_environment(board: Machine) -
 
 def test_a_line_goes_on_as_before_if_it_does_not_start_with_what_came(board: Machine) -> None:
     before = environments(board), (board.root / UNIT).read_text()
+    used = board.root / DATA / "bundle.linegate"
+    shutil.copyfile(TINY, board.root / DATA / "bundles" / "older.linegate")
+    used.unlink()
+    used.symlink_to("bundles/older.linegate")
     upgrade(board)
     unit = board.root / STICK / "linegate.service"
     good = unit.read_text()
@@ -72,6 +76,7 @@ def test_a_line_goes_on_as_before_if_it_does_not_start_with_what_came(board: Mac
         assert "and goes on as before" in done.stdout
         assert board.show("ActiveState") == "active"
         assert (board.root / UNIT).read_text() == before[1]
+        assert used.readlink() == Path("bundles/older.linegate")
         assert (board.root / "opt/linegate/env").readlink().name in before[0]
     finally:
         unit.write_text(good)
@@ -161,17 +166,92 @@ def test_the_bundle_that_the_settings_name_is_verified_too_and_said_to_judge(
         settings.write_text(text)
 
 
-def test_a_damaged_environment_is_made_anew(board: Machine) -> None:
+def test_a_switch_that_was_not_followed_by_a_start_is_followed_by_one(board: Machine) -> None:
+    pid = board.show("MainPID")
+    upgrade(board)
+    board.run("sh", INSTALLER, "--no-start")
+    assert "installed" in board.run("sh", INSTALLER).stdout
+    assert board.show("MainPID") != pid
+    pid = board.show("MainPID")
+    assert "nothing to do" in board.run("sh", INSTALLER).stdout
+    assert board.show("MainPID") == pid
+
+
+def test_what_was_in_use_is_known_after_an_interruption_too(board: Machine) -> None:
+    (before,) = environments(board)
+    upgrade(board)
+    unit = board.root / STICK / "linegate.service"
+    good = unit.read_text()
+    unit.write_text(good.replace("ExecStart=", "ExecStartPre=/bin/false\nExecStart="))
+    seal(board.root / STICK)
+    # As far as an interrupted run comes.
+    board.run("sh", INSTALLER, "--no-start")
+    try:
+        done = board.run("sh", INSTALLER, check=False)
+        assert done.returncode == 8
+        assert "and goes on as before" in done.stdout
+        assert (board.root / "opt/linegate/env").readlink().name == before
+    finally:
+        unit.write_text(good)
+        seal(board.root / STICK)
+    board.run("sh", INSTALLER)
+
+
+def test_a_damaged_environment_is_replaced_and_stays_until_then(board: Machine) -> None:
     (environment,) = (board.root / "opt/linegate").glob("env-*")
     (file,) = environment.glob("lib/python3*/site-packages/msgspec/__init__.py")
-    file.write_bytes(b"")
-    said = board.run("sh", INSTALLER).stdout
-    assert "msgspec/__init__.py: FAILED" in said
-    assert "it is made anew" in said
-    assert file.read_bytes() != b""
-    (environment / "bin" / "python").unlink()
-    assert "it is made anew" in board.run("sh", INSTALLER).stdout
+    file.write_bytes(file.read_bytes() + b"\n")
+    # So little memory that no library loads.
+    done = board.run("sh", "-c", f"ulimit -v 400000; sh {INSTALLER}", check=False)
+    assert done.returncode != 0
+    assert "msgspec/__init__.py: FAILED" in done.stdout
+    assert environments(board) == {environment.name}
+    assert board.show("ActiveState") == "active"
+    assert "another is made" in board.run("sh", INSTALLER).stdout
+    (another,) = (board.root / "opt/linegate").glob("env-*")
+    assert another != environment
+    (another / "bin" / "python").unlink()
+    assert "another is made" in board.run("sh", INSTALLER).stdout
     assert "nothing to do" in board.run("sh", INSTALLER).stdout
+
+
+def test_an_environment_that_is_whole_and_does_not_load_now_is_not_touched(
+    board: Machine,
+) -> None:
+    before = environments(board)
+    done = board.run("sh", "-c", f"ulimit -v 400000; sh {INSTALLER}", check=False)
+    assert done.returncode == 6
+    assert "the environment does not work here" in done.stdout
+    assert environments(board) == before
+
+
+def test_an_uninstallation_that_was_interrupted_loses_no_settings(board: Machine) -> None:
+    settings = board.root / SETTINGS
+    text = settings.read_text()
+    changed = text.replace('address = "0"', 'address = "7"')
+    settings.write_text(changed)
+    drop_in = board.root / f"{UNIT}.d"
+    drop_in.mkdir(exist_ok=True)
+    (drop_in / "own.conf").write_text("[Service]\nRestartSec=4\n")
+    (settings.parent / "mqtt.password").write_text("secret")
+    board.run("sh", INSTALLER, "--uninstall")
+    # As it is left if it ends while it removes what it has set aside.
+    settings.parent.mkdir()
+    (settings.parent / "mqtt.password").write_text("secret")
+    drop_in.mkdir()
+    (drop_in / "own.conf").write_text("[Service]\nRestartSec=4\n")
+    board.run("sh", INSTALLER, "--uninstall")
+    # As it is left if an installation ends while it takes them.
+    settings.parent.mkdir()
+    aside = board.root / DATA / "settings"
+    (aside / "mqtt.password").rename(settings.parent / "mqtt.password")
+    board.run("sh", INSTALLER, "--uninstall")
+    board.run("sh", INSTALLER)
+    assert settings.read_text() == changed
+    assert (settings.parent / "mqtt.password").read_text() == "secret"
+    assert (drop_in / "own.conf").exists()
+    settings.write_text(text)
+    shutil.rmtree(drop_in)
 
 
 def test_changes_of_the_unit_come_back_as_roots(board: Machine) -> None:

@@ -1,5 +1,6 @@
 """``linegate doctor`` as root: engine and cameras are tried as the service's user."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -150,13 +151,71 @@ def test_much_complaining_holds_nobody_up(folder: Path) -> None:
     assert said(nobody(), code) == ["done"]
 
 
+STATUS = "import pathlib; print(pathlib.Path('/proc/self/status').read_text())"
+
+
+def test_a_child_has_no_way_to_more_rights(folder: Path) -> None:
+    del folder
+    status = dict(line.split(":\t", 1) for line in said(nobody(), STATUS) if ":\t" in line)
+    assert status["NoNewPrivs"] == "1"
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[kind], 16) == 0
+
+
+def test_what_the_user_has_installed_at_home_does_not_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only an environment with the system's packages looks at those of the user too.
+    make = ["-m", "venv", "--without-pip", "--system-site-packages", str(folder / "env")]
+    subprocess.run([sys.executable, *make], check=True, timeout=60)
+    monkeypatch.setattr(sys, "executable", str(folder / "env/bin/python"))
+    packages = folder / f".local/lib/{PYTHON}/site-packages"
+    packages.mkdir(parents=True)
+    (packages / "usercustomize.py").write_text("print('all is well')\n")
+    assert said(nobody(str(folder)), "print('done')") == ["done"]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("end", ["pass", "os.abort()", "raise ValueError", "time.sleep(100)"])
+def test_what_a_child_leaves_behind_is_ended_however_it_ended(folder: Path, end: str) -> None:
+    del folder
+    code = (
+        "import os, subprocess, time\n"
+        "none = subprocess.DEVNULL\n"
+        "left = subprocess.Popen(['sleep', '1000'], stdin=none, stdout=none, stderr=none)\n"
+        f"print(left.pid, flush=True)\n{end}"
+    )
+    lines: list[bytes] = []
+    with contextlib.suppress(ChildError):
+        lines.extend(run_as(nobody(), ["-P", "-c", code], LIMIT_S if end == "pass" else 2.0))
+    (line,) = lines
+    until = time.monotonic() + 10.0
+    while is_running(int(line)) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not is_running(int(line))
+
+
+def test_without_setpriv_nothing_is_started(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = str(folder / "setpriv")
+    monkeypatch.setattr(as_user, "_SETPRIV", missing)
+    with pytest.raises(ChildError, match=f"cannot be started: {missing}: No such file"):
+        said(nobody(), "print('done')")
+
+
 def test_who_may_not_run_this_python_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = folder / "python"
     python.touch(0o700)
     monkeypatch.setattr(sys, "executable", str(python))
     (finding,) = try_as(nobody(), trial(folder / "none.toml"), LIMIT_S)
     assert (finding.subject, finding.outcome) == (Subject.ENGINE, Outcome.FAILED)
-    assert f"user nobody cannot be started: {python}: Permission denied" in finding.detail
+    assert f"failed to execute {python}: Permission denied" in finding.detail
 
 
 def trial(settings: Path) -> Trial:
@@ -214,10 +273,24 @@ def test_a_bundle_and_a_camera_that_only_root_may_read_are_failures_of_the_servi
     pictures.chmod(0o700)
     found = found_by(line)
     assert found[Subject.ENGINE].outcome is Outcome.FAILED
-    text = "tiny.linegate: cannot be opened: Permission denied (tried as the user nobody)"
+    text = "tiny.linegate: the user nobody may not read it (tried as the user nobody)"
     assert found[Subject.ENGINE].detail.endswith(text)
+    assert found[Subject.ENGINE].advice == "copy it to where the user nobody may read it"
     assert found[Subject.CAMERA].outcome is Outcome.FAILED
     assert str(pictures) in found[Subject.CAMERA].detail
+
+
+def test_a_bundle_in_a_closed_home_is_to_be_copied_to_where_the_service_may_read_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = line_of(folder, "64x48@30", monkeypatch)
+    home = folder / "home"
+    home.mkdir(0o700)
+    shutil.copyfile(TINY_BUNDLE, home / "x.linegate")
+    found = found_by(dataclasses.replace(line, bundle=home / "x.linegate"))
+    assert found[Subject.ENGINE].outcome is Outcome.FAILED
+    assert "x.linegate: the user nobody may not read it" in found[Subject.ENGINE].detail
+    assert found[Subject.ENGINE].advice == "copy it to where the user nobody may read it"
 
 
 def test_settings_that_only_root_may_read_are_a_failure_of_the_service(
@@ -315,5 +388,6 @@ def test_an_environment_is_a_services_own(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PYTHONPATH", "/root")
     monkeypatch.setenv("PATH", "/usr/bin")
     found = environment_of(nobody("/var/lib/x"))
-    assert found.keys() <= {"PATH", "LANG", "LC_ALL", "TZ", "HOME", "USER", "LOGNAME"}
+    own = {"HOME", "USER", "LOGNAME", "PYTHONNOUSERSITE"}
+    assert found.keys() <= {"PATH", "LANG", "LC_ALL", "TZ", *own}
     assert (found["PATH"], found["HOME"], found["USER"]) == ("/usr/bin", "/var/lib/x", NOBODY)

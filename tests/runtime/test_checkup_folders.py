@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,6 +129,25 @@ def test_a_link_is_judged_by_where_it_leads(data: Path, tmp_path: Path) -> None:
     assert obstacle.advice == f"sudo chown linegate {data}"
 
 
+def test_files_of_a_record_that_root_has_written_are_a_failure_of_another_user(data: Path) -> None:
+    record, lock = data / "parts.sqlite", data / "parts.sqlite.lock"
+    for file in (record, lock):
+        file.touch()
+        file.chmod(0o644)
+    data.chmod(0o777)
+    wanted = msgspec.structs.replace(need(data), files=(record, data / "none", lock))
+    (finding,) = check_folders([wanted], user())
+    assert (finding.subject, finding.outcome) == (Subject.DISK, Outcome.FAILED)
+    assert f"record: the user linegate may not read and write {record} (" in finding.detail
+    assert finding.advice == f"sudo chown linegate {record} {lock}"
+    record.chmod(0o666)
+    (finding,) = check_folders([wanted], user())
+    assert finding.advice == f"sudo chown linegate {lock}"
+    lock.chmod(0o666)
+    assert not list(check_folders([wanted], user()))
+    assert not list(check_folders([wanted], user(uid=0)))
+
+
 def test_what_bars_record_and_pictures_is_said_once(data: Path) -> None:
     (finding,) = check_folders([need(data), need(data, "pictures")], user())
     assert finding.detail.startswith("record and pictures: the user linegate may not write")
@@ -161,6 +181,7 @@ def disks(data: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     settings = data / "linegate.toml"
     settings.write_text(
         f'bundle = "{TINY_BUNDLE}"\n[camera]\naddress = "64x48@30"\nsource = "fake"\n'
+        f'[record]\npath = "{data}/parts.sqlite"\n'
     )
 
     def check(state: ServiceState | None) -> list[Finding]:
@@ -183,6 +204,18 @@ def test_the_services_user_is_asked_for_the_services_settings_only(
     assert "free" in disk.detail
     # Without a service it is whoever looks that runs the line.
     assert len(disks(None)) == 1
+
+
+def test_every_file_that_a_record_leaves_is_looked_at(data: Path, disks: Check) -> None:
+    data.chmod(0o777)
+    with Record(data / "parts.sqlite"):
+        for file in (files := sorted(data.glob("parts.sqlite*"))):
+            file.chmod(0o600)
+        (barred, _) = disks(ServiceState(load="loaded"))
+    assert len(files) == 4
+    words = str(barred.advice).split()
+    assert words[:3] == ["sudo", "chown", "nobody"]
+    assert sorted(words[3:]) == [str(file) for file in files]
 
 
 def test_sandbox_and_permissions_are_told_as_two_things(data: Path, disks: Check) -> None:

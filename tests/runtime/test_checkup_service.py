@@ -93,11 +93,24 @@ def test_a_service_that_does_not_run_is_told_with_what_to_do(
     [
         ({"active": "activating", "sub": "auto-restart"}, Outcome.FAILED),
         ({"active": "activating", "sub": "auto-restart-queued"}, Outcome.FAILED),
-        ({"active": "activating", "sub": "start", "restarts": 3, "pid": 9}, Outcome.FAILED),
-        ({"active": "activating", "sub": "start", "restarts": 2, "pid": 9}, Outcome.WARNING),
-        ({"active": "active", "sub": "running", "restarts": 3, "pid": 9}, Outcome.WARNING),
+        # Its start has set the reason back.
+        (
+            {"active": "activating", "sub": "start", "restarts": 3, "pid": 9, "result": "success"},
+            Outcome.FAILED,
+        ),
+        (
+            {"active": "activating", "sub": "start", "restarts": 2, "pid": 9, "result": "success"},
+            Outcome.WARNING,
+        ),
+        (
+            {"active": "active", "sub": "running", "restarts": 3, "pid": 9, "result": "success"},
+            Outcome.WARNING,
+        ),
         # It was stopped by hand, and is not started again.
-        ({"active": "inactive", "sub": "dead", "restarts": 3}, Outcome.WARNING),
+        (
+            {"active": "inactive", "sub": "dead", "restarts": 3, "result": "success"},
+            Outcome.WARNING,
+        ),
     ],
 )
 def test_a_service_that_does_not_stay_up_is_a_failure(
@@ -108,7 +121,28 @@ def test_a_service_that_does_not_stay_up_is_a_failure(
     assert finding.outcome is outcome
     if outcome is Outcome.FAILED:
         assert finding.advice == LOG_ADVICE
-        assert "it ended by exit-code; started again" in finding.detail
+        assert "; started again" in finding.detail
+        is_known = "result" not in changes
+        assert ("it ended by exit-code; started again" in finding.detail) is is_known
+        assert "success" not in finding.detail
+
+
+def test_a_sandbox_lets_it_write_below_its_own_folders_and_those_that_links_lead_to(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    state = parse_show(
+        f"ProtectSystem=strict\nReadWritePaths=-{tmp_path}/link\n"
+        "StateDirectory=linegate\nRuntimeDirectory=linegate\n"
+    )
+    for writable in (f"{tmp_path}/disk/parts", f"{tmp_path}/link"):
+        assert state.may_write(Path(writable))
+    for folder in ("/var/lib/linegate", "/run/linegate/parts"):
+        assert state.may_write(Path(folder))
+    for other in (tmp_path, Path("/run"), Path("/var/lib/other")):
+        assert not state.may_write(other)
+    assert parse_show("ProtectSystem=no\n").may_write(tmp_path)
 
 
 def test_without_systemd_there_is_no_service(tmp_path: Path) -> None:

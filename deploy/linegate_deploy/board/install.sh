@@ -55,9 +55,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # What the steps find out, in this order; each reads only what those before it have set.
 #   kit           the kit's folder; empty in a checkout     files         where the board's files lie
 #   requirements  the list for this Python                  wheel         the runtime's, in a checkout
-#   id, env       name and folder of the environment        env_before    the name of the one in use
+#   id            what is to be in the environment          env           its folder
 #   carried       the kit's bundle, as it is called         bundle        where that lies now
-#   unit_before, bundle_before      what is put back if the service does not start
 #   changed       anything was written that the service must start again for
 do_install() {
     check_system
@@ -70,7 +69,6 @@ do_install() {
     find_requirements
     check_space
     changed=
-    env_before=$(readlink "$APP/env" || true)
     make_environment
     link_system_lgpio
     make_account
@@ -79,6 +77,7 @@ do_install() {
     check_settings
     find_bundle
     verify_bundles
+    prepare_switch
     use_bundle
     place_service
     start_service
@@ -148,6 +147,8 @@ load_steps() {
     . "$here/installer/bundle.sh"
     # shellcheck source-path=SCRIPTDIR source=installer/service.sh
     . "$here/installer/service.sh"
+    # shellcheck source-path=SCRIPTDIR source=installer/switch.sh
+    . "$here/installer/switch.sh"
     # shellcheck source-path=SCRIPTDIR source=installer/removal.sh
     . "$here/installer/removal.sh"
 }

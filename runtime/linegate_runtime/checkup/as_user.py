@@ -22,6 +22,12 @@ from linegate_runtime.checkup.users import User
 
 _CHILD = ("-P", "-m", "linegate_runtime.checkup.as_service")
 
+_SETPRIV = "/usr/bin/setpriv"
+"""Of util-linux, which Debian cannot be without: setpriv(1)."""
+
+_NO_MORE_RIGHTS = ("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all")
+"""Without these a user who may use sudo, or any program with rights of its own, got more."""
+
 _SUBJECTS = frozenset({Subject.CONFIGURATION, Subject.ENGINE, Subject.CAMERA})
 """What the child looks at."""
 
@@ -37,6 +43,9 @@ _MOST_BYTES = 1 << 20
 
 _KILL_LIMIT_S = 1.0
 """So long a killed process is waited for."""
+
+_LOOK_S = 0.01
+"""So often it is looked whether a process that has closed its output has ended."""
 
 
 def try_as(user: User, trial: Trial, limit_s: float) -> Iterator[Finding]:
@@ -74,13 +83,10 @@ def run_as(user: User, arguments: Sequence[str], limit_s: float) -> Generator[by
     end = time.monotonic() + limit_s
     try:
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [*_setpriv(user), sys.executable, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            user=user.uid,
-            group=user.gid,
-            extra_groups=sorted(user.groups),
             umask=_UMASK,
             cwd=user.home if os.path.isdir(user.home) else "/",  # noqa: PTH112 - never raises
             env=environment_of(user),
@@ -88,17 +94,19 @@ def run_as(user: User, arguments: Sequence[str], limit_s: float) -> Generator[by
             start_new_session=True,
         )
     except OSError as error:
-        raise ChildError(f"cannot be started: {sys.executable}: {error.strerror}") from error
+        raise ChildError(f"cannot be started: {_SETPRIV}: {error.strerror}") from error
     with contextlib.ExitStack() as stack:
         out, errors = _pipes(process, stack)
         stack.callback(_kill, process)
         complaints = bytearray()
         try:
             yield from _lines(out, errors, complaints, end)
-            code = process.wait(max(0.0, end - time.monotonic()))
-        except (TimeoutError, subprocess.TimeoutExpired) as error:
+            _await_end(process.pid, end)
+        except TimeoutError as error:
             raise ChildError(f"hangs for {limit_s:g} s") from error
-        # What it has left there; processes of its own may hold the pipe longer than it did.
+        _kill(process)
+        code = process.wait()
+        # What it has left there; a process that has left its session may still hold the pipe.
         os.set_blocking(errors, False)
         with contextlib.suppress(BlockingIOError):
             complaints += os.read(errors, _CHUNK_BYTES)
@@ -108,7 +116,18 @@ def run_as(user: User, arguments: Sequence[str], limit_s: float) -> Generator[by
 def environment_of(user: User) -> dict[str, str]:
     """Return what a user's process starts with: nothing of the caller's own."""
     kept = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-    return {**kept, "HOME": user.home, "USER": user.name, "LOGNAME": user.name}
+    own = {"HOME": user.home, "USER": user.name, "LOGNAME": user.name}
+    # What the user has put into its home must not run, or it could write the findings.
+    return {**kept, **own, "PYTHONNOUSERSITE": "1"}
+
+
+def _setpriv(user: User) -> list[str]:
+    """Return what runs the command after it as a user who has no way to more rights."""
+    groups = ",".join(str(gid) for gid in sorted(user.groups))
+    ids = ["--reuid", str(user.uid), "--regid", str(user.gid), "--groups", groups]
+    # The first keeps root's capabilities until it executes something, and so would start what
+    # the user may not; the second has none.
+    return [_SETPRIV, *ids, *_NO_MORE_RIGHTS, "--", _SETPRIV, "--no-new-privs", "--"]
 
 
 def _pipes(process: "subprocess.Popen[bytes]", stack: contextlib.ExitStack) -> tuple[int, int]:
@@ -182,9 +201,22 @@ def _plain(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
 
 
+def _await_end(pid: int, end: float) -> None:
+    """Wait until a process has ended, and do not reap it: its number stays its session's.
+
+    Raises:
+        TimeoutError: it takes too long.
+    """
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if time.monotonic() >= end:
+            raise TimeoutError
+        time.sleep(_LOOK_S)
+
+
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End it with all that it has started, unless it has ended."""
-    if process.poll() is None:
+    """End it and what it has started in its session, also if only that is left."""
+    # Once it is reaped its number may be another's; then this was done before.
+    if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         # A driver that does not return from the kernel keeps even a killed process for a while.

@@ -37,6 +37,9 @@ _NOT_TRIED = "not looked at, since a library does not load"
 
 _FIRST = "first do what is said of the packages"
 
+_OF_RECORD = ("", "-wal", "-shm", ".lock")
+"""Endings of the files of a record: SQLite's own, and what keeps others from writing."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Line:
@@ -228,7 +231,7 @@ class _Checkup:
         needs = _needs(self._config)
         if self._service is not None and self._is_services:
             for need in needs:
-                if not self._service.may_write(need.folder.resolve()):
+                if not self._service.may_write(need.folder):
                     text = f"{need.name}: the sandbox keeps the service from {need.folder}"
                     advice = f"sudo systemctl edit linegate: [Service] ReadWritePaths={need.folder}"
                     yield failed(Subject.DISK, text, advice)
@@ -284,6 +287,7 @@ def _needs(config: "RunConfig | None") -> "list[Need]":
         most_bytes=config.keeping.most_bytes,
         kept_bytes=size_of(config.record),
         is_made=False,
+        files=tuple(config.record.with_name(config.record.name + one) for one in _OF_RECORD),
     )
     kept = config.pictures
     if kept is None:

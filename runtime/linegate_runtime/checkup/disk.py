@@ -34,6 +34,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
         most_bytes: its budget; None without limit.
         kept_bytes: so much of it is there already.
         is_made: whether a line makes the folder if it is not there.
+        files: of these a line reads and writes those that are there.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     most_bytes: int | None
     kept_bytes: int = 0
     is_made: bool = True
+    files: tuple[Path, ...] = ()
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from linegate_bundle.errors import LinegateError
 from linegate_runtime.checkup.base import Finding, Subject, failed, passed, warned
 from linegate_runtime.checkup.child import ChildError, run_python
+from linegate_runtime.checkup.users import this_user
 from linegate_runtime.distributions import find_versions
 from linegate_runtime.engine_names import AUTO_ENGINE, DEFAULT_ENGINE
 from linegate_runtime.identity import COMPUTING
@@ -72,13 +73,29 @@ def check_bundle(path: Path, table: "EngineTable") -> Finding:
                 manifest = bundle.manifest
                 finding = judge(model.engine, f"{manifest.name} {manifest.version}")
     except LinegateError as error:
+        if _forbids(error.__cause__, path):
+            return _unreadable(path)
         return failed(Subject.ENGINE, str(error), f"to know more: {verify}")
     except OSError as error:
+        if _forbids(error, path):
+            return _unreadable(path)
         text = f"{path}: expected a bundle, it cannot be read: {error.strerror or error}"
         return failed(Subject.ENGINE, text, "give the .linegate file")
     if finding.advice is not None:
         return finding
     return passed(Subject.ENGINE, finding.detail, f"to prove its answers: {verify}")
+
+
+def _forbids(error: BaseException | None, path: Path) -> bool:
+    """Say whether an error is that a file may not be read."""
+    return isinstance(error, PermissionError) and str(error.filename) == str(path)
+
+
+def _unreadable(path: Path) -> Finding:
+    # Who looks may be the service's user, who enters nobody's home.
+    name = this_user().name
+    text = f"{path}: the user {name} may not read it"
+    return failed(Subject.ENGINE, text, f"copy it to where the user {name} may read it")
 
 
 def judge(engine: "Engine", ran: str) -> Finding:

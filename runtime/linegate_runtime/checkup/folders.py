@@ -8,7 +8,15 @@ import msgspec
 
 from linegate_runtime.checkup.base import Finding, Subject, failed
 from linegate_runtime.checkup.disk import Need, nearest
-from linegate_runtime.checkup.users import SEARCH, WRITE, Permissions, User, group_name, user_name
+from linegate_runtime.checkup.users import (
+    READ,
+    SEARCH,
+    WRITE,
+    Permissions,
+    User,
+    group_name,
+    user_name,
+)
 
 _ACCESS_LIST = "system.posix_acl_access"
 """Where Linux keeps what a folder allows beyond its bits: acl(5)."""
@@ -35,7 +43,7 @@ def check_folders(needs: Sequence[Need], user: User) -> Iterator[Finding]:
     """
     barred: dict[Obstacle, list[str]] = {}
     for need in needs:
-        obstacle = find_obstacle(need, user)
+        obstacle = find_obstacle(need, user) or find_barred_files(need, user)
         if obstacle is not None:
             barred.setdefault(obstacle, []).append(need.name)
     for obstacle, names in barred.items():
@@ -61,6 +69,20 @@ def find_obstacle(need: Need, user: User) -> Obstacle | None:
     return Obstacle(
         text=f"the user {user.name} may not write to {there} ({_told(there)})",
         advice=f"sudo chown {user.name} {there}" if there == folder else make,
+    )
+
+
+def find_barred_files(need: Need, user: User) -> Obstacle | None:
+    """Return which files in a folder a user may not use, such as those of a line run by root."""
+    # What is forbidden counts as not there; this process cannot tell more of it.
+    there = [one for one in need.files if os.path.exists(one)]  # noqa: PTH110 - never raises
+    barred = [one for one in there if not _lets(one, user, READ | WRITE)]
+    if not barred:
+        return None
+    names = " and ".join(f"{one} ({_told(one)})" for one in barred)
+    return Obstacle(
+        text=f"the user {user.name} may not read and write {names}",
+        advice=f"sudo chown {user.name} {' '.join(map(str, barred))}",
     )
 
 

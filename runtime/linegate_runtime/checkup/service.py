@@ -1,5 +1,6 @@
 """Is linegate installed as a service, and how does it do?"""
 
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -23,11 +24,15 @@ _SYSTEMD = Path("/run/systemd/system")
 _PROPERTIES = (
     *("LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "Result"),
     *("StatusText", "MainPID", "SupplementaryGroups"),
-    *("ExecMainStartTimestampMonotonic", "ReadWritePaths", "StateDirectory", "ProtectSystem"),
+    *("ExecMainStartTimestampMonotonic", "ProtectSystem"),
+    *("ReadWritePaths", "StateDirectory", "RuntimeDirectory"),
 )
 
 _STATES = Path("/var/lib")
 """Where systemd makes a service's StateDirectory."""
+
+_RUN = Path("/run")
+"""Where systemd makes a service's RuntimeDirectory."""
 
 _LIMIT_S = 10.0
 
@@ -51,7 +56,7 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
         sub: the same in more detail.
         unit_file: whether it is started with the machine, such as ``enabled``.
         restarts: how often it was started again by itself.
-        result: why it ended.
+        result: why it ended; ``success`` too from its next start on.
         status: what the service says of itself.
         pid: of its main process; 0 without one.
         groups: names of groups that it has besides those of its user.
@@ -88,7 +93,11 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
 
     def may_write(self, folder: Path) -> bool:
         """Say whether its sandbox lets it write below a folder."""
-        return self.folders is None or any(folder.is_relative_to(one) for one in self.folders)
+        if self.folders is None:
+            return True
+        # Either may be reached by a link, and systemd follows those that it is given.
+        there = Path(os.path.realpath(folder))
+        return any(there.is_relative_to(os.path.realpath(one)) for one in self.folders)
 
 
 def parse_show(text: str) -> ServiceState:
@@ -141,9 +150,9 @@ def check_service(state: ServiceState | None) -> Finding:
         text = f"systemd cannot use {_UNIT}: {state.load}"
         return failed(Subject.SERVICE, text, "systemctl status linegate says why")
     if state.active == "failed":
-        return failed(Subject.SERVICE, f"it has failed ({state.result})", LOG_ADVICE)
+        return failed(Subject.SERVICE, f"it has failed{_reason(state)}", LOG_ADVICE)
     if _comes_not_up(state):
-        text = f"it does not stay up: {state.active} ({state.sub}), it ended by {state.result}"
+        text = f"it does not stay up: {state.active} ({state.sub}){_reason(state)}"
         text += f"; started again {state.restarts} times"
         return failed(Subject.SERVICE, text, LOG_ADVICE)
     return _judge_loaded(state)
@@ -175,12 +184,18 @@ def _comes_not_up(state: ServiceState) -> bool:
     return state.sub.startswith(_WAITING) or (is_between and state.restarts >= _MANY_RESTARTS)
 
 
+def _reason(state: ServiceState) -> str:
+    """Return why it ended, if that is known: each start sets it back to success."""
+    return "" if state.result in ("", "success") else f", it ended by {state.result}"
+
+
 def _folders(known: Mapping[str, str]) -> tuple[Path, ...] | None:
     if known.get("ProtectSystem") != "strict":
         return None
     named = [Path(text.lstrip("-+")) for text in known.get("ReadWritePaths", "").split()]
     own = [_STATES / name for name in known.get("StateDirectory", "").split()]
-    return (*named, *own)
+    run = [_RUN / name for name in known.get("RuntimeDirectory", "").split()]
+    return (*named, *own, *run)
 
 
 def _number(text: str) -> int:

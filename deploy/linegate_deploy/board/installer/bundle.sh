@@ -18,7 +18,7 @@ find_bundle() {
 
 # What the settings say, as a path; nothing if they name none.
 settings_bundle() {
-    python3 -c '
+    python -c '
 import pathlib, sys, tomllib
 path = pathlib.Path(sys.argv[1])
 named = tomllib.loads(path.read_text()).get("bundle", "")
@@ -53,29 +53,31 @@ is_new() { [ -n "$carried" ] && [ "$bundle" = "$DATA/bundles/.$carried.new" ]; }
 
 # Only what the kit brought is linked; what somebody put there is kept.
 use_bundle() {
-    bundle_before=$(readlink "$USED" || true)
     [ -n "$carried" ] || return 0
     aside=before-$(date +%Y%m%d-%H%M%S)
     if is_new; then
         bundle=$DATA/bundles/$carried
-        if as_account test -e "$bundle"; then
-            as_account mv -nT "$bundle" "$DATA/bundles/$aside-$carried"
-            if [ "$bundle_before" = "bundles/$carried" ]; then bundle_before=bundles/$aside-$carried; fi
-        fi
+        keep "$bundle" "bundles/$aside-$carried" "bundles/$carried"
         as_account mv -fT "$DATA/bundles/.$carried.new" "$bundle"
-        changed=yes
     fi
     [ "$(readlink "$USED")" != "bundles/$carried" ] || return 0
     if [ -e "$USED" ] && [ ! -L "$USED" ]; then
-        bundle_before=bundles/$aside.linegate
-        say "keeping $USED as $DATA/$bundle_before"
-        as_account mv -nT "$USED" "$DATA/$bundle_before"
+        say "keeping $USED as $DATA/bundles/$aside.linegate"
+        keep "$USED" "bundles/$aside.linegate" ""
     fi
     link_bundle "bundles/$carried"
 }
 
+# keep FILE NAME USED: FILE gets NAME too, or that alone if it is no file; if what was in use is
+# called USED, it is that now. FILE is then replaced as a whole, so a bundle is there at any moment.
+keep() {
+    as_account test -e "$1" || return 0
+    as_account ln -T "$1" "$DATA/$2" 2>/dev/null || as_account mv -nT "$1" "$DATA/$2"
+    if [ "$(cat "$BEFORE/bundle")" = "$3" ]; then echo "$2" >"$BEFORE/bundle"; fi
+}
+
 link_bundle() {
+    as_account rm -rf "$USED.new"
     as_account ln -sfn "$1" "$USED.new"
     as_account mv -fT "$USED.new" "$USED"
-    changed=yes
 }

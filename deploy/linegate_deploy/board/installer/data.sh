@@ -26,10 +26,10 @@ make_data() {
     as_account mkdir -p "$DATA/bundles"
 }
 
-# What runs as the account may be an attacker's: it gets no terminal to type into, no lock, and no
-# way to rights.
+# What runs as the account may be an attacker's: it gets no terminal to type into, no lock, no way to
+# rights, and not for ever.
 as_account() {
-    setsid --wait setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --init-groups --no-new-privs \
+    setsid --wait timeout 600 setpriv --reuid "$ACCOUNT" --regid "$ACCOUNT" --init-groups --no-new-privs \
         --inh-caps=-all --bounding-set=-all -- "$@" 9>&-
 }
 
@@ -44,7 +44,7 @@ place_settings() {
             mv "$DATA/settings/linegate.service.d" "$UNIT.d"
         fi
         chgrp -hR "$ACCOUNT" "$DATA/settings"
-        find "$DATA/settings" -mindepth 1 -maxdepth 1 -exec mv -n -t "$SETTINGS" {} +
+        move_missing "$DATA/settings" "$SETTINGS"
         rmdir "$DATA/settings" 2>/dev/null || say "some were there already; see $DATA/settings"
         changed=yes
     fi
@@ -61,12 +61,23 @@ place_settings() {
     done
 }
 
+# move_missing FROM TO: what TO does not have. The settings' own file goes last: while it is not
+# there, the next run goes on here.
+move_missing() {
+    for one in "$1"/* "$1"/.[!.]*; do
+        name=${one##*/}
+        [ "$name" != linegate.toml ] || continue
+        if [ -e "$one" ] && [ ! -e "$2/$name" ]; then mv "$one" "$2/"; fi
+    done
+    if [ -e "$1/linegate.toml" ] && [ ! -e "$2/linegate.toml" ]; then mv "$1/linegate.toml" "$2/"; fi
+}
+
 is_roots() { [ -d "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %U "$1")" = root ]; }
 
 # As the service reads them, before anything is switched: a line must not end over settings that
 # were wrong before, or that a new version refuses.
 check_settings() {
-    as_account "$env/bin/python" -I -c '
+    as_account env -C "$DATA" "$env/bin/python" -I -c '
 import pathlib, sys
 from linegate_bundle.errors import LinegateError
 from linegate_runtime.config_file import Overrides, load_config

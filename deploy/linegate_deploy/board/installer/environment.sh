@@ -29,18 +29,24 @@ find_requirements() {
     } | sha256sum | cut -c1-12)
 }
 
+# One that is damaged stays until another is in its place: a line may run in it.
 make_environment() {
+    for env in "$APP/env-$id" "$APP/env-$id"-*; do
+        [ -e "$env/SHA256SUMS" ] || continue
+        if is_whole; then
+            loads || fail 6 "the environment does not work here, see above; nothing was changed"
+            return 0
+        fi
+        say "$env is damaged, see above; another is made"
+    done
     env=$APP/env-$id
-    if [ -e "$env/SHA256SUMS" ]; then
-        is_whole && return 0
-        say "$env is damaged, see above; it is made anew"
-    fi
+    if [ -e "$env" ] && ! is_half_made "$env"; then env=$env-$(date +%Y%m%d%H%M%S); fi
     rm -rf "$env"
     mkdir -p "$APP"
     building=$env
     changed=yes
     say "setting up $env"
-    python3 -m venv --without-pip ${picamera2:+--system-site-packages} "$env"
+    python -m venv --without-pip ${picamera2:+--system-site-packages} "$env"
     if [ -n "$kit" ]; then install_from_kit; else install_from_index; fi
     # Where the list is, doctor can compare; without hashes of wheels that are gone.
     install -m 644 "$requirements" "$env/requirements.txt"
@@ -60,7 +66,12 @@ seal() {
     sync
 }
 
-is_whole() { (cd "$env" && sha256sum --check --quiet --strict SHA256SUMS) >&2 && loads; }
+is_whole() {
+    (cd "$env" && sha256sum --check --quiet --strict SHA256SUMS) >&2 && ls "$env/bin/python" >/dev/null
+}
+
+# Made by a run that was interrupted; nothing has ever run in it.
+is_half_made() { [ ! -e "$1/SHA256SUMS" ] && [ "$(readlink "$APP/env")" != "${1##*/}" ]; }
 
 loads() {
     "$env/bin/python" -I -c '
@@ -74,17 +85,17 @@ install_from_kit() {
 }
 
 install_from_index() {
-    python3 -m ensurepip --version >/dev/null 2>&1 ||
+    python -m ensurepip --version >/dev/null 2>&1 ||
         fail 4 "python3-venv is missing: apt install python3-venv"
     bootstrap=$(mktemp -d "${TMPDIR:-/var/tmp}/linegate-pip.XXXXXX")
     # pip of the system may be too old to install for another environment; ours is pinned.
-    { python3 -m venv "$bootstrap/venv" &&
+    { python -m venv "$bootstrap/venv" &&
         "$bootstrap/venv/bin/python" -I -m pip download --quiet --disable-pip-version-check \
             --no-input --retries 1 --timeout 20 --require-hashes --no-deps \
             --dest "$bootstrap" --requirement "$here/installer.txt"; } || not_fetched
     set -- "$bootstrap"/pip-*.whl
     install_wheels "$1" --retries 2 --timeout 30
-    python3 "$1/pip" --python "$env/bin/python" install --quiet --disable-pip-version-check \
+    python "$1/pip" --python "$env/bin/python" install --quiet --disable-pip-version-check \
         --no-input --no-compile --no-deps --no-index "$wheel" || fail 6 "$wheel cannot be installed"
     rm -rf "$bootstrap"
     bootstrap=
@@ -100,7 +111,7 @@ not_fetched() {
 install_wheels() {
     pip=$1
     shift
-    python3 "$pip/pip" --python "$env/bin/python" install --quiet --disable-pip-version-check \
+    python "$pip/pip" --python "$env/bin/python" install --quiet --disable-pip-version-check \
         --no-input --no-cache-dir --no-compile --no-deps --only-binary=:all: --require-hashes \
         --root-user-action=ignore "$@" --requirement "$requirements" || {
         [ -n "$kit" ] || not_fetched
@@ -113,18 +124,10 @@ link_system_lgpio() {
     # Found and not imported: lgpio makes a file where it is imported.
     find='import importlib.util as i; print(*[i.find_spec(n).origin for n in ("lgpio", "_lgpio")])'
     "$env/bin/python" -I -c "$find" >/dev/null 2>&1 && return 0
-    where=$(python3 -c "$find" 2>/dev/null) || return 0
+    where=$(python -c "$find" 2>/dev/null) || return 0
     say "the pins are reached through the system's lgpio"
     for file in $where; do
         ln -sf "$file" "$(echo "$env"/lib/python3*/site-packages)/"
     done
     changed=yes
-}
-
-# None that a process runs in: a line that goes on in an old one needs it to start its cameras.
-remove_old_environments() {
-    for old in "$APP"/env-*; do
-        if [ "$old" = "$env" ] || [ ! -d "$old" ]; then continue; fi
-        if ! grep -lqs "$old/" /proc/[0-9]*/cmdline; then rm -rf "$old"; fi
-    done
 }

@@ -22,27 +22,39 @@ check_nobody_runs() {
 # the way while the data are still its own; so what lies there in root's data is root's.
 set_settings_aside() {
     aside=$DATA/settings
-    found=
-    if [ -d "$SETTINGS" ] || [ -d "$UNIT.d" ]; then found=yes; fi
-    [ -d "$DATA" ] || install -d -m 750 "$DATA"
-    if [ -e "$aside" ] || [ -L "$aside" ]; then
-        if [ -n "$found" ] || ! is_roots "$DATA"; then
-            mv -T "$aside" "$aside-before-$(date +%Y%m%d-%H%M%S)"
-        fi
+    if [ -d "$DATA" ]; then
+        if { [ -e "$aside" ] || [ -L "$aside" ]; } && ! is_roots "$DATA"; then keep_aside; fi
+        chown -hR root:root "$DATA"
     fi
-    chown -hR root:root "$DATA"
-    [ -n "$found" ] || return 0
+    if [ -e "$SETTINGS/linegate.toml" ] || { [ -d "$SETTINGS" ] && [ ! -d "$aside" ]; }; then
+        [ -d "$DATA" ] || install -d -m 750 "$DATA"
+        if [ -e "$aside" ]; then keep_aside; fi
+        copy_settings
+    elif [ -d "$SETTINGS" ]; then
+        # A run that was interrupted has begun to take or to remove them.
+        chown -hR root:root "$SETTINGS"
+        move_missing "$SETTINGS" "$aside"
+    fi
+    if [ -d "$UNIT.d" ] && [ ! -e "$aside/linegate.service.d" ]; then
+        install -d -m 700 "$aside"
+        cp -a "$UNIT.d" "$aside/linegate.service.d"
+    fi
+    # The file goes first: where it is missing, the next run knows that they were set aside.
+    rm -f "$SETTINGS/linegate.toml"
+    rm -rf "$SETTINGS" "$UNIT.d"
+}
+
+keep_aside() { mv -T "$aside" "$aside-before-$(date +%Y%m%d-%H%M%S)"; }
+
+copy_settings() {
     rm -rf "$aside.new"
     mkdir -m 700 "$aside.new"
-    if [ -d "$SETTINGS" ]; then
-        rm -f "$SETTINGS/linegate.toml.new"
-        cp -a "$SETTINGS/." "$aside.new"
-    fi
+    rm -f "$SETTINGS/linegate.toml.new"
+    cp -a "$SETTINGS/." "$aside.new"
     if [ -d "$UNIT.d" ]; then cp -a "$UNIT.d" "$aside.new/linegate.service.d"; fi
     chown -hR root:root "$aside.new"
     sync
     mv -T "$aside.new" "$aside"
-    rm -rf "$SETTINGS" "$UNIT.d"
 }
 
 remove_service() {
@@ -57,7 +69,7 @@ remove_service() {
 }
 
 remove_environments() {
-    rm -rf "$APP/env" "$APP/env.new" "$APP"/env-*
+    rm -rf "$APP/env" "$APP/env.new" "$APP"/env-* "$BEFORE" "$BEFORE.new" "$DUE"
     rmdir "$APP" 2>/dev/null || [ ! -d "$APP" ] || say "$APP has other files and stays"
 }
 

@@ -4,9 +4,9 @@
 architecture() { dpkg --print-architecture 2>/dev/null || uname -m; }
 
 # Isolated: neither the caller's folder nor variables have a say in what root runs.
-python3() { command python3 -I "$@"; }
+python() { python3 -I "$@"; }
 
-python_version() { python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
+python_version() { python -c 'import sys; print("%d.%d" % sys.version_info[:2])'; }
 
 own_platform() {
     case "$(architecture)-$(python_version)" in
@@ -36,7 +36,7 @@ check_system() {
                 "Raspberry Pi OS of the same names and Ubuntu 24.04 have them"
             ;;
     esac
-    python3 -c 'import venv' 2>/dev/null || fail 4 "python3 has no venv: apt install python3-venv"
+    python -c 'import venv' 2>/dev/null || fail 4 "python3 has no venv: apt install python3-venv"
     has useradd || fail 4 "useradd is missing: apt install passwd"
     has systemctl || fail 4 "systemctl is missing: linegate runs as a service of systemd"
 }
@@ -83,6 +83,7 @@ warn_of_overlay() {
 
 check_space() {
     [ -e "$APP/env-$id/SHA256SUMS" ] && return 0
+    if is_half_made "$APP/env-$id"; then rm -rf "$APP/env-$id"; fi
     free=$(free_mb /opt)
     [ "$free" -ge "$NEEDED_MB" ] ||
         fail 7 "expected $NEEDED_MB MB free below /opt, got $free MB; nothing was changed"
@@ -121,6 +122,6 @@ keep_picamera2() {
 
 check_picamera2() {
     [ -n "$picamera2" ] || return 0
-    python3 -c 'import picamera2' 2>/dev/null ||
+    python -c 'import picamera2' 2>/dev/null ||
         fail 4 "--with-picamera2: the system has no picamera2: apt install python3-picamera2"
 }
