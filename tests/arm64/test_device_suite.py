@@ -45,6 +45,7 @@ LEFT_OUT = {
 What a live line does on ARM is in ``test_live.py``."""
 
 FULL_ONLY = {
+    "test_checkup_as_user.py": "starts Python in each test; nothing in it depends on the processor",
     "test_class_maps.py": "a whole line a test; maps are compared in test_same_verdicts.py",
     "test_doctor.py": "a whole line a test",
     "test_log_export.py": _PYTHON,
@@ -71,6 +72,8 @@ DESELECTED = {
     "runtime/test_loop.py::test_time_ends_a_run_and_the_tally_counts": _LIMITS,
     "runtime/test_sink_modbus_client.py::"
     "test_a_controller_that_is_away_is_an_error_of_the_delivery_and_not_of_the_start": _LIMITS,
+    "runtime/test_source_replay.py::"
+    "test_no_frame_comes_before_it_is_due_and_none_much_later": _LIMITS,
     "runtime/test_testing.py::test_a_frame_and_its_coding_are_fast_enough_for_a_camera": _LIMITS,
 }
 """Single tests that make no sense under emulation."""
