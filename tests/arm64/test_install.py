@@ -13,7 +13,7 @@ import pytest
 
 from linegate_deploy.requirement_list import pins_for
 from tests.arm64.device import STICK, install_device, site_packages
-from tests.arm64.guest import ENVIRONMENT, SUITES, Guest
+from tests.arm64.guest import SUITES, Guest
 from tests.deploy.fingerprints import DATA, data_files, files
 
 pytestmark = [pytest.mark.arm64, pytest.mark.timeout(1800)]
@@ -77,13 +77,6 @@ def test_a_kit_for_another_platform_is_refused(
     said = guest.seeing(foreign, STICK).run("sh", "-c", f"sh {STICK}/install.sh 2>&1", codes=(4,))
     assert "this kit is for another platform" in said
     assert f"linegate deploy-kit --platform rpi-{suite}" in said
-
-
-@pytest.mark.parametrize(
-    "command", ["run", "classify", "bench", "doctor", "inspect", "log", "verify"]
-)
-def test_every_command_of_a_device_starts_here(device: Guest, command: str) -> None:
-    assert command in device.run(ENVIRONMENT / "bin" / "linegate", command, "--help")
 
 
 def test_doctor_finds_the_engine_and_its_fast_kernels_here(device: Guest) -> None:

@@ -237,9 +237,14 @@ class Replies:
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._hang_up()
+        self._thread.join()
+        # One may have come while the others were closed.
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         for connection in self._connections:
             connection.close()
-        self._thread.join()
 
 
 @pytest.mark.parametrize("name", ["mjpeg", "opencv"])

@@ -84,7 +84,10 @@ from linegate_runtime.config_file import Overrides, load_config
 try:
     load_config(pathlib.Path(sys.argv[1]), Overrides()).check_plugins()
 except LinegateError as error:
-    sys.exit(str(error))' "$SETTINGS/linegate.toml" </dev/null ||
+    print(error, file=sys.stderr)
+    sys.exit(4)' "$SETTINGS/linegate.toml" </dev/null && return 0
+    [ $? -ne 4 ] ||
         fail 4 "the settings are wrong, see above: correct them and run this again; the service is" \
             "as it was"
+    fail 6 "the environment does not work here, see above; the service is as it was"
 }
