@@ -1,6 +1,7 @@
 """A device in an emulated tree: ``deploy/arm64/`` as Python functions."""
 
 import dataclasses
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,9 @@ SUITES = {suite: PLATFORMS[f"rpi-{suite}"] for suite in ("bookworm", "trixie")}
 """Debians that are tested, by name, and what kits for them are called."""
 
 CORES = ("a53", "a72", "a76")
+
+IS_FULL = bool(os.environ.get("LINEGATE_ARM64_FULL"))
+"""Whether what takes long is tried too: ``make arm64-full``."""
 
 ENVIRONMENT = Path("/opt/linegate/env")
 """Where linegate is installed in the tree."""

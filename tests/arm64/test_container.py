@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.arm64.test_device_suite import IS_FULL
+from tests.arm64.guest import IS_FULL
 from tests.deploy.container import Builder, missing, verifies_and_judges
 
 pytestmark = [

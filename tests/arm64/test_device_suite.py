@@ -2,18 +2,15 @@
 
 import concurrent.futures
 import dataclasses
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.arm64.guest import REPOSITORY, Guest
+from tests.arm64.guest import IS_FULL, REPOSITORY, Guest
 
 pytestmark = [pytest.mark.arm64, pytest.mark.timeout(7200)]
-
-IS_FULL = bool(os.environ.get("LINEGATE_ARM64_FULL"))
 
 _AT_ONCE = 2
 

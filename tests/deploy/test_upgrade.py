@@ -223,6 +223,8 @@ def test_an_environment_that_is_whole_and_does_not_load_now_is_not_touched(
     assert done.returncode == 6
     assert "the service is as it was" in done.stdout
     assert environments(board) == before
+    assert (board.root / "opt/linegate/env").readlink().name in before
+    assert board.show("ActiveState") == "active"
 
 
 def test_an_uninstallation_that_was_interrupted_loses_no_settings(board: Machine) -> None:
